@@ -1,0 +1,1 @@
+"""The rules of paylatch as pure values and functions. Never does I/O, never reads a clock."""
