@@ -1,0 +1,95 @@
+"""What a notification does to an order (SPEC 5). Pure: decides and names the moves, never touches a row."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from core.rules.codes import Disposition, NotifyOutcome, OrderPaymentStatus, OrderStatus
+from core.rules.life_cycles import ORDER, ORDER_PAYMENT, Move
+
+
+class PaymentKey(NamedTuple):
+    """The idempotency key of a payment: the platform, and the code that is unique within it."""
+
+    platform_id: str
+    payment_code: str
+
+    def __str__(self) -> str:
+        return f"{self.platform_id}/{self.payment_code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A fact about money: how the payment `key`, made for `order_no`, ended.
+
+    amount_minor: what was paid or tried, in the minor unit of `currency_code`.
+    trade_no, settle_time: the platform's own number and instant, kept for people; no part of the content.
+    """
+
+    key: PaymentKey
+    order_no: str
+    outcome: NotifyOutcome
+    amount_minor: int
+    currency_code: str
+    trade_no: str = ""
+    settle_time: datetime | None = None
+
+    @property
+    def content(self) -> tuple[str, NotifyOutcome, int, str]:
+        """What must be the same for two notifications of one key to be the same (SPEC 5)."""
+        return self.order_no, self.outcome, self.amount_minor, self.currency_code
+
+
+@dataclass(frozen=True, slots=True)
+class OrderState:
+    """As much of an order as decides what a notification does to it. `paid_by` is set when it is paid."""
+
+    amount_minor: int
+    currency_code: str
+    order_status: OrderStatus
+    payment_status: OrderPaymentStatus
+    paid_by: PaymentKey | None = None
+
+
+class OrderMoves(NamedTuple):
+    """The moves of an order's two statuses that are written together; None leaves that status as it is."""
+
+    order: Move | None
+    payment: Move | None
+
+
+def decide(order: OrderState, notification: Notification) -> Disposition:
+    """What becomes of `notification`: SPEC 5's table, the first line that fits."""
+    cancelled = order.order_status is OrderStatus.CANCELLED
+    if notification.outcome is NotifyOutcome.FAILED:
+        can_fail = not cancelled and ORDER_PAYMENT.allows(order.payment_status, "fail")
+        return Disposition.APPLIED if can_fail else Disposition.IGNORED
+    if (notification.amount_minor, notification.currency_code) != (order.amount_minor, order.currency_code):
+        return Disposition.AMOUNT_MISMATCH
+    if cancelled:
+        return Disposition.ORDER_CANCELLED
+    if order.paid_by not in (None, notification.key):
+        return Disposition.DUPLICATE_PAYMENT
+    return Disposition.APPLIED
+
+
+def moves_when_applied(order: OrderState, notification: Notification) -> OrderMoves | None:
+    """What an APPLIED `notification` moves, or None: the order is paid by this very payment already.
+
+    Raises:
+        IllegalEvent: a life cycle has no such move, which `decide` rules out.
+    """
+    if order.paid_by == notification.key:
+        return None
+    if notification.outcome is NotifyOutcome.FAILED:
+        return OrderMoves(None, ORDER_PAYMENT.move(order.payment_status, "fail"))
+    return moves_when_paid(order.order_status, order.payment_status)
+
+
+def moves_when_paid(order_status: OrderStatus, payment_status: OrderPaymentStatus) -> OrderMoves:
+    """The two moves that make an order paid.
+
+    Raises:
+        IllegalEvent: the order is not payable: cancelled, or paid already.
+    """
+    return OrderMoves(ORDER.move(order_status, "pay"), ORDER_PAYMENT.move(payment_status, "succeed"))
