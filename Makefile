@@ -1,0 +1,111 @@
+# One command for each thing one does here; `make` lists them.
+# Everything installs into .venv, pinned by requirements.txt and requirements-dev.txt.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
+
+# The first of these that is new enough makes .venv. `make clean` first to change it: make clean test PYTHON=python3.13
+PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
+
+RELEASE = $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+# What a shell put on Python's path is not part of this project.
+unexport PYTHONPATH
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s  %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+## Running
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Settle orders across a crash and reconcile (ORDERS=file.csv for your own, ARGS=… for options)
+	@$(BIN)/paylatch demo $(if $(ORDERS),--orders '$(ORDERS)') $(ARGS)
+
+.PHONY: up
+up: $(VENV)/.runtime ## Run all three processes in the foreground
+	@$(BIN)/paylatch up $(ARGS)
+
+## Testing and checking
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the tests, but for the slow ones
+	$(BIN)/pytest -n auto -m 'not slow' $(ARGS)
+
+.PHONY: test-slow
+test-slow: $(VENV)/.dev ## Run the slow tests
+	$(BIN)/pytest -n auto -m slow $(ARGS)
+
+.PHONY: check
+check: lint types imports proto-check diagrams-check test-slow test ## Everything a change must pass; CI runs this
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Lint, and check the format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+.PHONY: format
+format: $(VENV)/.dev ## Sort imports, mend what can be mended, format
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/buf format --write
+
+.PHONY: types
+types: $(VENV)/.dev ## Check the types
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(VENV)/.dev ## Check which module may import which
+	$(BIN)/lint-imports
+
+.PHONY: proto
+proto: $(VENV)/.dev ## Write the generated code anew
+	$(BIN)/python protos/generate.py
+
+.PHONY: proto-check
+proto-check: $(VENV)/.dev ## Check the contracts: style, format, breaking changes, generated code
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code
+	$(if $(RELEASE),$(BIN)/buf breaking --against '.git#tag=$(RELEASE)',@echo 'buf breaking: no release to compare with')
+	$(BIN)/python protos/generate.py --check
+
+.PHONY: diagrams
+diagrams: $(VENV)/.dev ## Draw the life cycles into the documentation
+	$(BIN)/python -m core.rules.diagrams
+
+.PHONY: diagrams-check
+diagrams-check: $(VENV)/.dev ## Check the drawn life cycles against the code
+	$(BIN)/python -m core.rules.diagrams --check
+
+## Setting up
+
+.PHONY: clean
+clean: ## Remove .venv and every cache
+	rm -rf $(VENV) build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@for python in $(PYTHONS); do \
+	    if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "Setting up $(VENV) with $$("$$python" --version)"; \
+	        exec "$$python" -m venv --clear $(VENV); \
+	    fi; \
+	done; \
+	echo "paylatch needs Python 3.11 or newer; tried: $(PYTHONS). Name one: make PYTHON=/path/to/python3" >&2; \
+	exit 1
+
+# hatchling makes the editable install; its version and those of what it needs stand in requirements-dev.txt.
+$(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
+	@echo 'Installing what paylatch runs on'
+	@$(PIP) install --requirement requirements.txt --constraint requirements-dev.txt hatchling
+	@$(PIP) install --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	@echo 'Installing what the tests and checks need'
+	@$(PIP) install --no-deps --requirement requirements-dev.txt
+	@$(PIP) check
+	@touch $@
