@@ -1,0 +1,1 @@
+"""Package paylatch.order.v1: imports nothing of the payment side."""

@@ -1,0 +1,1 @@
+"""The payment side of the contract."""

@@ -1,0 +1,1 @@
+"""Package paylatch.payment.v1: may import paylatch.order.v1."""
