@@ -131,8 +131,8 @@ class _DispositionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dispositi
     """A failure for an order that is paid, failed or cancelled already. The order is untouched; nothing to do."""
 
 class Disposition(_Disposition, metaclass=_DispositionEnumTypeWrapper):
-    """What the order side did with a notification. Decided once, in the transaction that took the notification down, and never
-    changed after that.
+    """What the order side did with a notification. Decided once, in the transaction that took the notification down, and
+    never changed after that.
     """
 
 DISPOSITION_UNSPECIFIED: Disposition.ValueType  # 0
@@ -160,8 +160,8 @@ class _ExceptionResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_E
     EXCEPTION_RESOLUTION_RETURNED: _ExceptionResolution.ValueType  # 1
     """The money was given back to the payer, outside this system. Changes no order."""
     EXCEPTION_RESOLUTION_ACCEPTED: _ExceptionResolution.ValueType  # 2
-    """The payment is good as it is: the order becomes paid by it in the same transaction. Only for AMOUNT_MISMATCH, and only while
-    the order is payable.
+    """The payment is good as it is: the order becomes paid by it in the same transaction. Only for AMOUNT_MISMATCH, and
+    only while the order is payable.
     """
 
 class ExceptionResolution(_ExceptionResolution, metaclass=_ExceptionResolutionEnumTypeWrapper):
@@ -172,8 +172,8 @@ EXCEPTION_RESOLUTION_UNSPECIFIED: ExceptionResolution.ValueType  # 0
 EXCEPTION_RESOLUTION_RETURNED: ExceptionResolution.ValueType  # 1
 """The money was given back to the payer, outside this system. Changes no order."""
 EXCEPTION_RESOLUTION_ACCEPTED: ExceptionResolution.ValueType  # 2
-"""The payment is good as it is: the order becomes paid by it in the same transaction. Only for AMOUNT_MISMATCH, and only while
-the order is payable.
+"""The payment is good as it is: the order becomes paid by it in the same transaction. Only for AMOUNT_MISMATCH, and
+only while the order is payable.
 """
 Global___ExceptionResolution: _TypeAlias = ExceptionResolution  # noqa: Y015
 

@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class OrderNotifyServiceStub:
-    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and the answer says
-    what became of it, as committed. An OK is proof of effect, not merely of receipt.
+    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and
+    the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), ABORTED (CONTENDED), RESOURCE_EXHAUSTED and UNAVAILABLE. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: send
-    the same again, it decides. FAILED_PRECONDITION is never answered.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
+    send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
 
     def __init__(self, channel):
@@ -53,24 +54,28 @@ class OrderNotifyServiceStub:
 
 
 class OrderNotifyServiceServicer:
-    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and the answer says
-    what became of it, as committed. An OK is proof of effect, not merely of receipt.
+    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and
+    the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), ABORTED (CONTENDED), RESOURCE_EXHAUSTED and UNAVAILABLE. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: send
-    the same again, it decides. FAILED_PRECONDITION is never answered.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
+    send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
 
     def OrderNotify(self, request, context):
-        """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid order.
+        """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid
+        order.
 
-        Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else APPLIED; a success is
-        AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not errors.
+        Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else
+        APPLIED; a success is AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not
+        errors.
 
-        Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers the first
-        disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from the first.
-        Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND (ORDER_NOT_FOUND)
-        if there is no such order yet, send it again later.
+        Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers
+        the first disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from
+        the first.
+        Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND
+        (ORDER_NOT_FOUND) if there is no such order yet, send it again later.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,12 +112,13 @@ def add_OrderNotifyServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class OrderNotifyService:
-    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and the answer says
-    what became of it, as committed. An OK is proof of effect, not merely of receipt.
+    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and
+    the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), ABORTED (CONTENDED), RESOURCE_EXHAUSTED and UNAVAILABLE. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: send
-    the same again, it decides. FAILED_PRECONDITION is never answered.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
+    send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
 
     @staticmethod

@@ -13,25 +13,29 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class OrderNotifyServiceStub:
-    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and the answer says
-    what became of it, as committed. An OK is proof of effect, not merely of receipt.
+    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and
+    the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), ABORTED (CONTENDED), RESOURCE_EXHAUSTED and UNAVAILABLE. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: send
-    the same again, it decides. FAILED_PRECONDITION is never answered.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
+    send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
     OrderNotify: _grpc.UnaryUnaryMultiCallable[_order_notify_service_pb2.OrderNotifyRequest, _order_notify_service_pb2.OrderNotifyResponse]
-    """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid order.
+    """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid
+    order.
 
-    Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else APPLIED; a success is
-    AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not errors.
+    Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else
+    APPLIED; a success is AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not
+    errors.
 
-    Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers the first
-    disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from the first.
-    Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND (ORDER_NOT_FOUND)
-    if there is no such order yet, send it again later.
+    Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers
+    the first disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from
+    the first.
+    Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND
+    (ORDER_NOT_FOUND) if there is no such order yet, send it again later.
     """
     BatchOrderNotify: _grpc.UnaryUnaryMultiCallable[_order_notify_service_pb2.BatchOrderNotifyRequest, _order_notify_service_pb2.BatchOrderNotifyResponse]
     """Tells up to 500 at once. Each item is answered as OrderNotify would, with its own error: a bad item never fails its
@@ -40,12 +44,13 @@ class OrderNotifyServiceStub:
     """
 
 class OrderNotifyServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and the answer says
-    what became of it, as committed. An OK is proof of effect, not merely of receipt.
+    """The idempotent receiver. A notification is a fact about money: it is taken down whatever the order looks like, and
+    the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), ABORTED (CONTENDED), RESOURCE_EXHAUSTED and UNAVAILABLE. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: send
-    the same again, it decides. FAILED_PRECONDITION is never answered.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
+    send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
 
     @_abc_1.abstractmethod
@@ -54,15 +59,18 @@ class OrderNotifyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_notify_service_pb2.OrderNotifyRequest,
         context: _grpc.ServicerContext,
     ) -> _order_notify_service_pb2.OrderNotifyResponse:
-        """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid order.
+        """Tells that one payment has ended. One transaction takes it down, moves the order and runs the follow-ups of a paid
+        order.
 
-        Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else APPLIED; a success is
-        AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not errors.
+        Disposition, the first that fits: a failure is IGNORED for an order that is paid, failed or cancelled, else
+        APPLIED; a success is AMOUNT_MISMATCH, ORDER_CANCELLED or DUPLICATE_PAYMENT, else APPLIED. These are answers, not
+        errors.
 
-        Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers the first
-        disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from the first.
-        Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND (ORDER_NOT_FOUND)
-        if there is no such order yet, send it again later.
+        Idempotent by (platform_id, payment_code): the same order_no, outcome, amount_minor and currency_code again answers
+        the first disposition, the order's present statuses and is_repeated = true. trade_no and settle_time are kept from
+        the first.
+        Errors: ALREADY_EXISTS (NOTIFY_DIFFERS) if the key was notified with other content, nothing changes; NOT_FOUND
+        (ORDER_NOT_FOUND) if there is no such order yet, send it again later.
         """
 
     @_abc_1.abstractmethod

@@ -20,7 +20,9 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class OrderPaymentNotify(_message.Message):
-    """One notification as the order side took it down, and the order's state now. The key is (platform_id, payment_code). Never purged."""
+    """One notification as the order side took it down, and the order's state now. The key is (platform_id, payment_code).
+    Never purged.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -54,7 +56,9 @@ class OrderPaymentNotify(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 code of the payment. From the notification."""
     trade_no: _builtins.str
-    """The platform's own number of the payment, as first notified: 0 to 128 characters. Unset if the notification had none."""
+    """The platform's own number of the payment, as first notified: 0 to 128 characters. Unset if the notification had
+    none.
+    """
     disposition: _order_enums_pb2.Disposition.ValueType
     """What the order side did with it. Set by the server; never changes, not even by a resolution."""
     resolution: _order_enums_pb2.ExceptionResolution.ValueType

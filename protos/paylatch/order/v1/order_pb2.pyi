@@ -37,11 +37,13 @@ class Order(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     order_no: _builtins.str
-    """The order's number, unique. 1 to 64 printable ASCII characters without blanks, compared byte by byte. Set by the caller of
-    CreateOrder.
+    """The order's number, unique. 1 to 64 printable ASCII characters without blanks, compared byte by byte. Set by the
+    caller of CreateOrder.
     """
     amount_minor: _builtins.int
-    """What is to be paid, in the minor unit of the currency (cents of USD, yen of JPY): 1 to 10^15. Set by the caller of CreateOrder."""
+    """What is to be paid, in the minor unit of the currency (cents of USD, yen of JPY): 1 to 10^15. Set by the caller of
+    CreateOrder.
+    """
     currency_code: _builtins.str
     """ISO 4217 code in capitals, such as USD. Set by the caller of CreateOrder."""
     order_status: _order_enums_pb2.OrderStatus.ValueType
@@ -103,7 +105,9 @@ class OrderItem(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     sku: _builtins.str
-    """What is ordered: 1 to 64 printable ASCII characters without blanks, compared byte by byte. A sku may stand on several lines."""
+    """What is ordered: 1 to 64 printable ASCII characters without blanks, compared byte by byte. A sku may stand on
+    several lines.
+    """
     quantity: _builtins.int
     """How many: 1 to 1,000."""
     kind: _order_enums_pb2.ItemKind.ValueType
@@ -138,7 +142,9 @@ class OrderStatusLog(_message.Message):
     order_no: _builtins.str
     """The order that changed. Set by the server."""
     operator: _builtins.str
-    """Who did it: the operator of the request, or for a notification the name the server gives itself. 1 to 64 characters."""
+    """Who did it: the operator of the request, or for a notification the name the server gives itself. 1 to 64
+    characters.
+    """
     description: _builtins.str
     """Why: the description of the request, or for a notification its key. 1 to 512 characters."""
     @_builtins.property
@@ -227,8 +233,8 @@ Global___OrderPaymentStatusChange: _TypeAlias = OrderPaymentStatusChange  # noqa
 
 @_typing.final
 class OrderFollowUp(_message.Message):
-    """Something a paid order still needs, because it could not be done when the order became paid. The payment stands regardless.
-    The key is (order_no, name, sku).
+    """Something a paid order still needs, because it could not be done when the order became paid. The payment stands
+    regardless. The key is (order_no, name, sku).
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -493,7 +493,9 @@ class ListPaymentExceptionsRequest(_message.Message):
     page_token: _builtins.str
     """next_page_token of the page before. Empty: the first page."""
     disposition: _order_enums_pb2.Disposition.ValueType
-    """Only this disposition: DUPLICATE_PAYMENT, ORDER_CANCELLED or AMOUNT_MISMATCH; the others are no exceptions and are refused."""
+    """Only this disposition: DUPLICATE_PAYMENT, ORDER_CANCELLED or AMOUNT_MISMATCH; the others are no exceptions and are
+    refused.
+    """
     order_no: _builtins.str
     """Only exceptions of this order."""
     include_resolved: _builtins.bool

@@ -28,9 +28,11 @@ if _version_not_supported:
 class OrderServiceStub:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown.
 
     Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
     """
@@ -136,9 +138,11 @@ class OrderServiceStub:
 class OrderServiceServicer:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown.
 
     Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
     """
@@ -168,10 +172,11 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def StartPayment(self, request, context):
-        """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become paid without.
+        """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become
+        paid without.
         Not idempotent: a second call finds PAYING and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events) if the
-        payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events) if the payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -180,7 +185,8 @@ class OrderServiceServicer:
     def ProcessOrder(self, request, context):
         """Takes a paid order into work: order_status PAID becomes PROCESSING.
         Not idempotent: a second call finds PROCESSING and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -189,16 +195,19 @@ class OrderServiceServicer:
     def CompleteOrder(self, request, context):
         """Finishes an order in work: order_status PROCESSING becomes COMPLETED.
         Not idempotent: a second call finds COMPLETED and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment exception.
+        """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment
+        exception.
         Not idempotent: a second call finds CANCELLED and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -213,20 +222,20 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPaymentExceptions(self, request, context):
-        """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED, AMOUNT_MISMATCH.
-        Each stays listed until it is resolved.
+        """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED,
+        AMOUNT_MISMATCH. Each stays listed until it is resolved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ResolvePaymentException(self, request, context):
-        """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups included, in the
-        same transaction. The disposition stays as it was answered.
+        """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups
+        included, in the same transaction. The disposition stays as it was answered.
         Idempotent by key and resolution: the same again answers the exception with its first operator, time and reason.
-        Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception; FAILED_PRECONDITION if it was
-        resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than AMOUNT_MISMATCH or an order that is not payable
-        (NOT_ACCEPTABLE).
+        Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception;
+        FAILED_PRECONDITION if it was resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than
+        AMOUNT_MISMATCH (NOT_ACCEPTABLE) or for an order that is not payable (ILLEGAL_EVENT).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -240,8 +249,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def BatchGetOrderPaymentNotifies(self, request, context):
-        """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error NOT_FOUND
-        (NOTIFY_NOT_FOUND).
+        """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
+        NOT_FOUND (NOTIFY_NOT_FOUND).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -255,8 +264,8 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def RetryOrderFollowUp(self, request, context):
-        """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not, the call is
-        OK all the same and answers the row, still open, with the new error.
+        """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not,
+        the call is OK all the same and answers the row, still open, with the new error.
         Idempotent: on a closed row it does nothing and answers the row.
         Errors: NOT_FOUND (FOLLOW_UP_NOT_FOUND).
         """
@@ -400,9 +409,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
 class OrderService:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown.
 
     Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
     """

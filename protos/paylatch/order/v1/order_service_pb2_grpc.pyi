@@ -15,9 +15,11 @@ GRPC_VERSION: str
 class OrderServiceStub:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown.
 
     Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
     """
@@ -35,53 +37,58 @@ class OrderServiceStub:
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrdersRequest, _order_service_pb2.ListOrdersResponse]
     """Orders by filters."""
     StartPayment: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.StartPaymentRequest, _order_service_pb2.StartPaymentResponse]
-    """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become paid without.
+    """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become
+    paid without.
     Not idempotent: a second call finds PAYING and is refused.
-    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events) if the
-    payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
+    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+    events) if the payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
     """
     ProcessOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ProcessOrderRequest, _order_service_pb2.ProcessOrderResponse]
     """Takes a paid order into work: order_status PAID becomes PROCESSING.
     Not idempotent: a second call finds PROCESSING and is refused.
-    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+    events).
     """
     CompleteOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CompleteOrderRequest, _order_service_pb2.CompleteOrderResponse]
     """Finishes an order in work: order_status PROCESSING becomes COMPLETED.
     Not idempotent: a second call finds COMPLETED and is refused.
-    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+    events).
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.CancelOrderRequest, _order_service_pb2.CancelOrderResponse]
-    """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment exception.
+    """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment
+    exception.
     Not idempotent: a second call finds CANCELLED and is refused.
-    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+    Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+    events).
     """
     ListOrderStatusLogs: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrderStatusLogsRequest, _order_service_pb2.ListOrderStatusLogsResponse]
     """Every change of an order's two statuses, oldest first.
     Errors: NOT_FOUND (ORDER_NOT_FOUND).
     """
     ListPaymentExceptions: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListPaymentExceptionsRequest, _order_service_pb2.ListPaymentExceptionsResponse]
-    """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED, AMOUNT_MISMATCH.
-    Each stays listed until it is resolved.
+    """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED,
+    AMOUNT_MISMATCH. Each stays listed until it is resolved.
     """
     ResolvePaymentException: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ResolvePaymentExceptionRequest, _order_service_pb2.ResolvePaymentExceptionResponse]
-    """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups included, in the
-    same transaction. The disposition stays as it was answered.
+    """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups
+    included, in the same transaction. The disposition stays as it was answered.
     Idempotent by key and resolution: the same again answers the exception with its first operator, time and reason.
-    Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception; FAILED_PRECONDITION if it was
-    resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than AMOUNT_MISMATCH or an order that is not payable
-    (NOT_ACCEPTABLE).
+    Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception;
+    FAILED_PRECONDITION if it was resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than
+    AMOUNT_MISMATCH (NOT_ACCEPTABLE) or for an order that is not payable (ILLEGAL_EVENT).
     """
     ListOrderPaymentNotifies: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrderPaymentNotifiesRequest, _order_service_pb2.ListOrderPaymentNotifiesResponse]
     """Notifications as the order side took them down, by filters."""
     BatchGetOrderPaymentNotifies: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.BatchGetOrderPaymentNotifiesRequest, _order_service_pb2.BatchGetOrderPaymentNotifiesResponse]
-    """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error NOT_FOUND
-    (NOTIFY_NOT_FOUND).
+    """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
+    NOT_FOUND (NOTIFY_NOT_FOUND).
     """
     ListOrderFollowUps: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrderFollowUpsRequest, _order_service_pb2.ListOrderFollowUpsResponse]
     """What paid orders still need."""
     RetryOrderFollowUp: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.RetryOrderFollowUpRequest, _order_service_pb2.RetryOrderFollowUpResponse]
-    """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not, the call is
-    OK all the same and answers the row, still open, with the new error.
+    """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not,
+    the call is OK all the same and answers the row, still open, with the new error.
     Idempotent: on a closed row it does nothing and answers the row.
     Errors: NOT_FOUND (FOLLOW_UP_NOT_FOUND).
     """
@@ -104,9 +111,11 @@ class OrderServiceStub:
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown.
 
     Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
     """
@@ -146,10 +155,11 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.StartPaymentRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.StartPaymentResponse:
-        """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become paid without.
+        """Notes that a payment was started: payment_status UNPAID or FAILED becomes PAYING. Optional: an order can become
+        paid without.
         Not idempotent: a second call finds PAYING and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events) if the
-        payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events) if the payment is under way or made, or the order is not NEW (ORDER_NOT_NEW).
         """
 
     @_abc_1.abstractmethod
@@ -160,7 +170,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _order_service_pb2.ProcessOrderResponse:
         """Takes a paid order into work: order_status PAID becomes PROCESSING.
         Not idempotent: a second call finds PROCESSING and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
 
     @_abc_1.abstractmethod
@@ -171,7 +182,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _order_service_pb2.CompleteOrderResponse:
         """Finishes an order in work: order_status PROCESSING becomes COMPLETED.
         Not idempotent: a second call finds COMPLETED and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
 
     @_abc_1.abstractmethod
@@ -180,9 +192,11 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.CancelOrderRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.CancelOrderResponse:
-        """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment exception.
+        """Cancels an unpaid order: order_status NEW becomes CANCELLED. A success that arrives later becomes a payment
+        exception.
         Not idempotent: a second call finds CANCELLED and is refused.
-        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal events).
+        Errors: NOT_FOUND (ORDER_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT, with the current status and the legal
+        events).
         """
 
     @_abc_1.abstractmethod
@@ -201,8 +215,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.ListPaymentExceptionsRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.ListPaymentExceptionsResponse:
-        """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED, AMOUNT_MISMATCH.
-        Each stays listed until it is resolved.
+        """Settled payments that did not pay their order and wait for a person: DUPLICATE_PAYMENT, ORDER_CANCELLED,
+        AMOUNT_MISMATCH. Each stays listed until it is resolved.
         """
 
     @_abc_1.abstractmethod
@@ -211,12 +225,12 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.ResolvePaymentExceptionRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.ResolvePaymentExceptionResponse:
-        """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups included, in the
-        same transaction. The disposition stays as it was answered.
+        """Closes one payment exception. RETURNED changes no order. ACCEPTED pays the order with this payment, follow-ups
+        included, in the same transaction. The disposition stays as it was answered.
         Idempotent by key and resolution: the same again answers the exception with its first operator, time and reason.
-        Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception; FAILED_PRECONDITION if it was
-        resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than AMOUNT_MISMATCH or an order that is not payable
-        (NOT_ACCEPTABLE).
+        Errors: NOT_FOUND (PAYMENT_EXCEPTION_NOT_FOUND) if the key was never notified or is no exception;
+        FAILED_PRECONDITION if it was resolved otherwise (ALREADY_RESOLVED), or ACCEPTED for another disposition than
+        AMOUNT_MISMATCH (NOT_ACCEPTABLE) or for an order that is not payable (ILLEGAL_EVENT).
         """
 
     @_abc_1.abstractmethod
@@ -233,8 +247,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.BatchGetOrderPaymentNotifiesRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.BatchGetOrderPaymentNotifiesResponse:
-        """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error NOT_FOUND
-        (NOTIFY_NOT_FOUND).
+        """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
+        NOT_FOUND (NOTIFY_NOT_FOUND).
         """
 
     @_abc_1.abstractmethod
@@ -251,8 +265,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_service_pb2.RetryOrderFollowUpRequest,
         context: _grpc.ServicerContext,
     ) -> _order_service_pb2.RetryOrderFollowUpResponse:
-        """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not, the call is
-        OK all the same and answers the row, still open, with the new error.
+        """Tries an open follow-up again, for the units that are missing. If it succeeds the row is closed as RETRIED; if not,
+        the call is OK all the same and answers the row, still open, with the new error.
         Idempotent: on a closed row it does nothing and answers the row.
         Errors: NOT_FOUND (FOLLOW_UP_NOT_FOUND).
         """

@@ -20,8 +20,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class NotifySchedule(_message.Message):
-    """The delivery of one settled payment to the order side. The key is (platform_id, payment_code). All fields are set by the server.
-    Finished ones (SUCCESS, or FAILED and handled) are purged after a retention; the payment stays.
+    """The delivery of one settled payment to the order side. The key is (platform_id, payment_code). All fields are set by
+    the server. Finished ones (SUCCESS, or FAILED and handled) are purged after a retention; the payment stays.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -144,7 +144,7 @@ class NotifyAttempt(_message.Message):
     number: _builtins.int
     """Counts from 1 within the schedule, and keeps counting over requeues and reopenings."""
     code: _builtins.int
-    """gRPC status code of its end: 0 for OK."""
+    """gRPC status code of its end: 0 for OK, 2 (UNKNOWN) for a lease that lapsed before a result was recorded."""
     message: _builtins.str
     """What the order side answered, or why there was no answer: at most 2,048 bytes."""
     made_by: _builtins.str
@@ -177,7 +177,9 @@ Global___NotifyAttempt: _TypeAlias = NotifyAttempt  # noqa: Y015
 
 @_typing.final
 class NotifyScheduleFilter(_message.Message):
-    """Which schedules an operator means. Filters left out do not filter; those given must all hold. All fields are set by the caller."""
+    """Which schedules an operator means. Filters left out do not filter; those given must all hold. All fields are set by
+    the caller.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

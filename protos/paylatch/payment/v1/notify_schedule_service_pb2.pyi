@@ -170,7 +170,9 @@ Global___ListNotifySchedulesResponse: _TypeAlias = ListNotifySchedulesResponse  
 
 @_typing.final
 class RetryNotifySchedulesRequest(_message.Message):
-    """Which schedules to try again, how, by whom, why. Exactly one of keys and filter is given. All fields are set by the caller."""
+    """Which schedules to try again, how, by whom, why. Exactly one of keys and filter is given. All fields are set by the
+    caller.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -185,9 +187,13 @@ class RetryNotifySchedulesRequest(_message.Message):
     action: _payment_enums_pb2.RetryAction.ValueType
     """What to do; must be given."""
     limit: _builtins.int
-    """With a filter: change at most this many schedules, the oldest first: 1 to 1,000; must be given. With keys: left out."""
+    """With a filter: change at most this many schedules, the oldest first: 1 to 1,000; must be given. With keys: left
+    out.
+    """
     notify_url: _builtins.str
-    """The target of these schedules from now on: a receiver that moved. An entry of the allow-list. Left out: each keeps its own."""
+    """The target of these schedules from now on: a receiver that moved. An entry of the allow-list. Left out: each keeps
+    its own.
+    """
     operator: _builtins.str
     """Who does it: 1 to 64 characters. Recorded."""
     reason: _builtins.str
@@ -200,7 +206,9 @@ class RetryNotifySchedulesRequest(_message.Message):
 
     @_builtins.property
     def filter(self) -> _notify_schedule_pb2.NotifyScheduleFilter:
-        """The schedules, by filter. Only for REQUEUE and DUE_NOW. An empty one means every schedule the action is for, up to the limit."""
+        """The schedules, by filter. Only for REQUEUE and DUE_NOW. An empty one means every schedule the action is for, up to
+        the limit.
+        """
 
     def __init__(
         self,

@@ -28,9 +28,11 @@ if _version_not_supported:
 class NotifyScheduleServiceStub:
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown: look, then decide.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown: look, then decide.
     """
 
     def __init__(self, channel):
@@ -59,35 +61,41 @@ class NotifyScheduleServiceStub:
 class NotifyScheduleServiceServicer:
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown: look, then decide.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown: look, then decide.
     """
 
     def GetNotifySchedule(self, request, context):
         """One schedule with its attempts.
-        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule was purged.
+        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
+        was purged.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListNotifySchedules(self, request, context):
-        """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was answered for.
+        """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was
+        answered for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetryNotifySchedules(self, request, context):
-        """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another target. Rows that
-        change and the record of who did it and why are one transaction.
-        A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as it is; an
-        unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a payment that is PENDING
-        is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
-        A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be repeated.
-        Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys and filter, for a
-        filter with REOPEN or RESTORE.
+        """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another
+        target. Rows that change and the record of who did it and why are one transaction.
+        A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as
+        it is; an unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a
+        payment that is PENDING is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists
+        ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
+        A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be
+        repeated.
+        Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys
+        and filter, for a filter with REOPEN or RESTORE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,9 +130,11 @@ def add_NotifyScheduleServiceServicer_to_server(servicer, server):
 class NotifyScheduleService:
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown: look, then decide.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown: look, then decide.
     """
 
     @staticmethod

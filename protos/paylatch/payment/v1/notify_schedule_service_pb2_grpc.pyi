@@ -15,35 +15,44 @@ GRPC_VERSION: str
 class NotifyScheduleServiceStub:
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown: look, then decide.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown: look, then decide.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
     GetNotifySchedule: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.GetNotifyScheduleRequest, _notify_schedule_service_pb2.GetNotifyScheduleResponse]
     """One schedule with its attempts.
-    Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule was purged.
+    Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
+    was purged.
     """
     ListNotifySchedules: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.ListNotifySchedulesRequest, _notify_schedule_service_pb2.ListNotifySchedulesResponse]
-    """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was answered for."""
+    """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was
+    answered for.
+    """
     RetryNotifySchedules: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.RetryNotifySchedulesRequest, _notify_schedule_service_pb2.RetryNotifySchedulesResponse]
-    """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another target. Rows that
-    change and the record of who did it and why are one transaction.
-    A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as it is; an
-    unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a payment that is PENDING
-    is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
-    A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be repeated.
-    Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys and filter, for a
-    filter with REOPEN or RESTORE.
+    """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another
+    target. Rows that change and the record of who did it and why are one transaction.
+    A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as
+    it is; an unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a
+    payment that is PENDING is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists
+    ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
+    A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be
+    repeated.
+    Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys
+    and filter, for a filter with REOPEN or RESTORE.
     """
 
 class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its effect is unknown: look, then decide.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
+    effect is unknown: look, then decide.
     """
 
     @_abc_1.abstractmethod
@@ -53,7 +62,8 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _grpc.ServicerContext,
     ) -> _notify_schedule_service_pb2.GetNotifyScheduleResponse:
         """One schedule with its attempts.
-        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule was purged.
+        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
+        was purged.
         """
 
     @_abc_1.abstractmethod
@@ -62,7 +72,9 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notify_schedule_service_pb2.ListNotifySchedulesRequest,
         context: _grpc.ServicerContext,
     ) -> _notify_schedule_service_pb2.ListNotifySchedulesResponse:
-        """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was answered for."""
+        """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was
+        answered for.
+        """
 
     @_abc_1.abstractmethod
     def RetryNotifySchedules(
@@ -70,14 +82,16 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _notify_schedule_service_pb2.RetryNotifySchedulesRequest,
         context: _grpc.ServicerContext,
     ) -> _notify_schedule_service_pb2.RetryNotifySchedulesResponse:
-        """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another target. Rows that
-        change and the record of who did it and why are one transaction.
-        A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as it is; an
-        unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a payment that is PENDING
-        is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
-        A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be repeated.
-        Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys and filter, for a
-        filter with REOPEN or RESTORE.
+        """Has schedules tried again: requeue, due now, reopen or restore, by keys or by a filter; optionally at another
+        target. Rows that change and the record of who did it and why are one transaction.
+        A row that is not in the status the action is for is an item error FAILED_PRECONDITION (ILLEGAL_EVENT) and stays as
+        it is; an unknown key is an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND; for RESTORE, PAYMENT_NOT_FOUND); a
+        payment that is PENDING is FAILED_PRECONDITION (PAYMENT_PENDING) for RESTORE, one whose schedule exists
+        ALREADY_EXISTS (NOTIFY_SCHEDULE_EXISTS).
+        A requeue, reopening or restoration is not done twice: the second finds the row in another status. DUE_NOW may be
+        repeated.
+        Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys
+        and filter, for a filter with REOPEN or RESTORE.
         """
 
 def add_NotifyScheduleServiceServicer_to_server(servicer: NotifyScheduleServiceServicer, server: _grpc.Server) -> None: ...

@@ -82,7 +82,9 @@ class _ScheduleStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Schedu
     SCHEDULE_STATUS_NOTIFYING: _ScheduleStatus.ValueType  # 1
     """Being delivered: tried again until the order side has it, or attempts or window are used up."""
     SCHEDULE_STATUS_FAILED: _ScheduleStatus.ValueType  # 2
-    """Given up: attempts or window used up, refused by the order side, or abandoned. Waits for a person until it is handled."""
+    """Given up: attempts or window used up, refused by the order side, or abandoned. Waits for a person until it is
+    handled.
+    """
     SCHEDULE_STATUS_SUCCESS: _ScheduleStatus.ValueType  # 3
     """Delivered: the order side has it."""
 
@@ -94,7 +96,9 @@ SCHEDULE_STATUS_UNSPECIFIED: ScheduleStatus.ValueType  # 0
 SCHEDULE_STATUS_NOTIFYING: ScheduleStatus.ValueType  # 1
 """Being delivered: tried again until the order side has it, or attempts or window are used up."""
 SCHEDULE_STATUS_FAILED: ScheduleStatus.ValueType  # 2
-"""Given up: attempts or window used up, refused by the order side, or abandoned. Waits for a person until it is handled."""
+"""Given up: attempts or window used up, refused by the order side, or abandoned. Waits for a person until it is
+handled.
+"""
 SCHEDULE_STATUS_SUCCESS: ScheduleStatus.ValueType  # 3
 """Delivered: the order side has it."""
 Global___ScheduleStatus: _TypeAlias = ScheduleStatus  # noqa: Y015
@@ -112,8 +116,9 @@ class _RetryActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryActi
     RETRY_ACTION_DUE_NOW: _RetryAction.ValueType  # 2
     """A NOTIFYING schedule becomes due now. Its attempts and its window stay."""
     RETRY_ACTION_REOPEN: _RetryAction.ValueType  # 3
-    """A SUCCESS schedule becomes NOTIFYING again, due now, with a new window and all its attempts, and its payment UNNOTIFIED. Only for
-    a key the order side was asked for and does not have, because its database was restored. Needs keys.
+    """A SUCCESS schedule becomes NOTIFYING again, due now, with a new window and all its attempts, and its payment
+    UNNOTIFIED. Only for a key the order side was asked for and does not have, because its database was restored. Needs
+    keys.
     """
     RETRY_ACTION_RESTORE: _RetryAction.ValueType  # 4
     """A settled payment whose schedule is missing gets a new one, due now. Needs keys."""
@@ -128,8 +133,9 @@ RETRY_ACTION_REQUEUE: RetryAction.ValueType  # 1
 RETRY_ACTION_DUE_NOW: RetryAction.ValueType  # 2
 """A NOTIFYING schedule becomes due now. Its attempts and its window stay."""
 RETRY_ACTION_REOPEN: RetryAction.ValueType  # 3
-"""A SUCCESS schedule becomes NOTIFYING again, due now, with a new window and all its attempts, and its payment UNNOTIFIED. Only for
-a key the order side was asked for and does not have, because its database was restored. Needs keys.
+"""A SUCCESS schedule becomes NOTIFYING again, due now, with a new window and all its attempts, and its payment
+UNNOTIFIED. Only for a key the order side was asked for and does not have, because its database was restored. Needs
+keys.
 """
 RETRY_ACTION_RESTORE: RetryAction.ValueType  # 4
 """A settled payment whose schedule is missing gets a new one, due now. Needs keys."""

@@ -42,27 +42,31 @@ class Payment(_message.Message):
     CONFLICT_TRADE_NO_FIELD_NUMBER: _builtins.int
     CONFLICT_TIME_FIELD_NUMBER: _builtins.int
     platform_id: _builtins.str
-    """The payment platform, such as alipay, wechatpay, card: 1 to 64 printable ASCII characters without blanks, compared byte by byte.
-    Set by the caller of CreatePayment.
+    """The payment platform, such as alipay, wechatpay, card: 1 to 64 printable ASCII characters without blanks, compared
+    byte by byte. Set by the caller of CreatePayment.
     """
     payment_code: _builtins.str
-    """The payment's code, unique within its platform: 1 to 64 printable ASCII characters without blanks, compared byte by byte. Set by
-    the caller of CreatePayment.
+    """The payment's code, unique within its platform: 1 to 64 printable ASCII characters without blanks, compared byte by
+    byte. Set by the caller of CreatePayment.
     """
     order_no: _builtins.str
     """The order it is for: 1 to 64 printable ASCII characters without blanks. Set by the caller of CreatePayment."""
     amount_minor: _builtins.int
-    """What is to be paid, in the currency's minor unit (cents of USD, yen of JPY): 1 to 10^15. Set by the caller of CreatePayment."""
+    """What is to be paid, in the currency's minor unit (cents of USD, yen of JPY): 1 to 10^15. Set by the caller of
+    CreatePayment.
+    """
     currency_code: _builtins.str
     """ISO 4217 code in capitals, such as USD. Set by the caller of CreatePayment."""
     notify_url: _builtins.str
-    """Where the order side is told: grpc://host:port or grpcs://host:port, an entry of the allow-list. Set by the caller of
-    CreatePayment. A later RetryNotifySchedules can direct the schedule elsewhere; this stays.
+    """Where the order side is told: grpc://host:port or grpcs://host:port, an entry of the allow-list. Set by the caller
+    of CreatePayment. A later RetryNotifySchedules can direct the schedule elsewhere; this stays.
     """
     status: _payment_enums_pb2.PaymentStatus.ValueType
     """How it stands with its platform. Set by the server; SUCCESS and FAILED are for ever."""
     trade_no: _builtins.str
-    """The platform's own number of the payment: 0 to 128 characters. From the first report; unset before, or if that had none."""
+    """The platform's own number of the payment: 0 to 128 characters. From the first report; unset before, or if that had
+    none.
+    """
     failure_reason: _builtins.str
     """Why it failed: 0 to 512 characters. From the first report; unset if that had none."""
     notify_status: _payment_enums_pb2.NotifyStatus.ValueType
@@ -70,8 +74,8 @@ class Payment(_message.Message):
     disposition: _order_enums_pb2.Disposition.ValueType
     """What the order side did with it. Set by the server. Unset while PENDING or UNNOTIFIED."""
     conflict_status: _payment_enums_pb2.PaymentStatus.ValueType
-    """The opposite outcome that was reported after this one was settled: contradictory news about money, for a person. Set by the server
-    from the first such report; unset if there was none.
+    """The opposite outcome that was reported after this one was settled: contradictory news about money, for a person.
+    Set by the server from the first such report; unset if there was none.
     """
     conflict_trade_no: _builtins.str
     """trade_no of that report. Unset if there was none, or it had none."""
@@ -81,7 +85,9 @@ class Payment(_message.Message):
 
     @_builtins.property
     def settle_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was settled, UTC: from the first report, or if that had none the time the report was written. Unset while PENDING."""
+        """When it was settled, UTC: from the first report, or if that had none the time the report was written. Unset while
+        PENDING.
+        """
 
     @_builtins.property
     def conflict_time(self) -> _timestamp_pb2.Timestamp:

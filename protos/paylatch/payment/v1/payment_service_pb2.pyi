@@ -37,7 +37,9 @@ class CreatePaymentRequest(_message.Message):
     platform_id: _builtins.str
     """The payment platform: 1 to 64 printable ASCII characters without blanks, compared byte by byte."""
     payment_code: _builtins.str
-    """The payment's code, unique within its platform: 1 to 64 printable ASCII characters without blanks, compared byte by byte."""
+    """The payment's code, unique within its platform: 1 to 64 printable ASCII characters without blanks, compared byte by
+    byte.
+    """
     order_no: _builtins.str
     """The order it is for: 1 to 64 printable ASCII characters without blanks."""
     amount_minor: _builtins.int
@@ -45,8 +47,8 @@ class CreatePaymentRequest(_message.Message):
     currency_code: _builtins.str
     """ISO 4217 code in capitals, such as USD."""
     notify_url: _builtins.str
-    """Where the order side is to be told: grpc://host:port (plaintext) or grpcs://host:port (TLS), equal to an entry of the server's
-    allow-list.
+    """Where the order side is to be told: grpc://host:port (plaintext) or grpcs://host:port (TLS), equal to an entry of
+    the server's allow-list.
     """
     def __init__(
         self,

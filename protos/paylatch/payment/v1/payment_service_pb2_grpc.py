@@ -28,9 +28,11 @@ if _version_not_supported:
 class PaymentServiceStub:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again decides it.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
+    decides it.
     """
 
     def __init__(self, channel):
@@ -74,9 +76,11 @@ class PaymentServiceStub:
 class PaymentServiceServicer:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again decides it.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
+    decides it.
     """
 
     def CreatePayment(self, request, context):
@@ -89,20 +93,21 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReportPaymentResult(self, request, context):
-        """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification; the answer
-        comes after it is durable, and does not wait for the order side.
-        Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the first report.
-        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the payment's;
-        FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is, and the report is
-        kept in its conflict_* and raised as an alarm.
+        """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification;
+        the answer comes after it is durable, and does not wait for the order side.
+        Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the
+        first report.
+        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the
+        payment's; FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is,
+        and the report is kept in its conflict_* and raised as an alarm.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchReportPaymentResults(self, request, context):
-        """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad item never
-        fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
+        """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad
+        item never fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
         Errors of the whole: INVALID_ARGUMENT only for an empty batch or one of more than 500.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -175,9 +180,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
 class PaymentService:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again decides it.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
+    decides it.
     """
 
     @staticmethod

@@ -15,9 +15,11 @@ GRPC_VERSION: str
 class PaymentServiceStub:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again decides it.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
+    decides it.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
@@ -27,16 +29,17 @@ class PaymentServiceStub:
     Errors: ALREADY_EXISTS (PAYMENT_DIFFERS) if the payment exists with other content; nothing changes.
     """
     ReportPaymentResult: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ReportPaymentResultRequest, _payment_service_pb2.ReportPaymentResultResponse]
-    """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification; the answer
-    comes after it is durable, and does not wait for the order side.
-    Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the first report.
-    Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the payment's;
-    FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is, and the report is
-    kept in its conflict_* and raised as an alarm.
+    """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification;
+    the answer comes after it is durable, and does not wait for the order side.
+    Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the
+    first report.
+    Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the
+    payment's; FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is,
+    and the report is kept in its conflict_* and raised as an alarm.
     """
     BatchReportPaymentResults: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.BatchReportPaymentResultsRequest, _payment_service_pb2.BatchReportPaymentResultsResponse]
-    """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad item never
-    fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
+    """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad
+    item never fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
     Errors of the whole: INVALID_ARGUMENT only for an empty batch or one of more than 500.
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.GetPaymentRequest, _payment_service_pb2.GetPaymentResponse]
@@ -51,9 +54,11 @@ class PaymentServiceStub:
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
-    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation for each wrong
-    field), RESOURCE_EXHAUSTED and UNAVAILABLE; of those that change something also ABORTED (CONTENDED): others changed the same rows,
-    call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again decides it.
+    Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
+    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
+    rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
+    decides it.
     """
 
     @_abc_1.abstractmethod
@@ -73,12 +78,13 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.ReportPaymentResultRequest,
         context: _grpc.ServicerContext,
     ) -> _payment_service_pb2.ReportPaymentResultResponse:
-        """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification; the answer
-        comes after it is durable, and does not wait for the order side.
-        Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the first report.
-        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the payment's;
-        FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is, and the report is
-        kept in its conflict_* and raised as an alarm.
+        """Reports how a payment ended. One transaction settles the payment, writes its result and schedules its notification;
+        the answer comes after it is durable, and does not wait for the order side.
+        Idempotent: the same outcome again answers the payment; trade_no, failure_reason and settle_time stay those of the
+        first report.
+        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); INVALID_ARGUMENT if amount_minor or currency_code are given and not the
+        payment's; FAILED_PRECONDITION (OUTCOME_CONFLICT) if the opposite outcome was settled: the payment stays as it is,
+        and the report is kept in its conflict_* and raised as an alarm.
         """
 
     @_abc_1.abstractmethod
@@ -87,8 +93,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.BatchReportPaymentResultsRequest,
         context: _grpc.ServicerContext,
     ) -> _payment_service_pb2.BatchReportPaymentResultsResponse:
-        """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad item never
-        fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
+        """Reports up to 500 results at once. Each item is answered as ReportPaymentResult would, with its own error: a bad
+        item never fails its neighbours. Items of one key act in their order within the batch. Idempotent, item by item.
         Errors of the whole: INVALID_ARGUMENT only for an empty batch or one of more than 500.
         """
 

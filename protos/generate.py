@@ -1,9 +1,8 @@
 """Generates the Python code of the contract beside its .proto files, or checks that it is what would be generated.
 
-    python tools/generate_protos.py            writes it
-    python tools/generate_protos.py --check    changes nothing, fails naming every file that differs
+    python protos/generate.py            writes it
+    python protos/generate.py --check    changes nothing, fails naming every file that differs
 
-Both refuse a contract in which order.v1 imports from payment.v1: the order side must not know the payment side.
 Owns every `*_pb2*` file below protos/. Never edits a .proto file.
 """
 
@@ -15,19 +14,15 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PROTOS = ROOT / "protos"
+PROTOS = Path(__file__).resolve().parent
 PLUGINS = ("protoc-gen-mypy", "protoc-gen-mypy_grpc")
 
 
 def main() -> None:
     """Do what the command line asks for; end with a message and status 1 if something is wrong."""
     parser = argparse.ArgumentParser(description="Generate the Python code of the contract.")
-    parser.add_argument(
-        "--check", action="store_true", help="change nothing, fail if generated code is not up to date"
-    )
+    parser.add_argument("--check", action="store_true", help="change nothing, fail if generated code is not up to date")
     check = parser.parse_args().check
-    refuse_imports_of_the_payment_side()
     with tempfile.TemporaryDirectory() as folder:
         fresh = Path(folder)
         generate(fresh)
@@ -35,18 +30,6 @@ def main() -> None:
             compare(fresh)
         else:
             replace(fresh)
-
-
-def refuse_imports_of_the_payment_side() -> None:
-    """End if a file of order.v1 imports one of payment.v1."""
-    offending = [
-        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
-        for path in sorted((PROTOS / "paylatch" / "order").rglob("*.proto"))
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        if line.startswith("import") and '"paylatch/payment/' in line
-    ]
-    if offending:
-        sys.exit("order.v1 must import nothing of payment.v1:\n" + "\n".join(offending))
 
 
 def generate(target: Path) -> None:
@@ -79,7 +62,7 @@ def compare(fresh: Path) -> None:
     differing = sorted(path for path in wanted | present if wanted.get(path) != present.get(path))
     if differing:
         names = "\n".join(f"  protos/{path}" for path in differing)
-        sys.exit(f"generated code is not up to date, run `python tools/generate_protos.py`:\n{names}")
+        sys.exit(f"generated code is not up to date, run `python protos/generate.py`:\n{names}")
     print(f"{len(wanted)} generated files are up to date")
 
 
