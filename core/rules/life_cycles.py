@@ -1,7 +1,7 @@
 """The five life cycles (SPEC 3), all on this page. There is no other way to change a status.
 
-A machine of `transitions` defines each life cycle and is only ever asked "this status and that event: where to?". It never
-holds a row and its callbacks never do I/O: the answer, a `Move`, is made true by `Transaction.compare_and_set`.
+A machine of `transitions` defines each life cycle and is only ever asked "this status and that event: where to?". It
+never holds a row and its callbacks never do I/O: the answer, a `Move`, is made true by `Transaction.compare_and_set`.
 """
 
 from collections.abc import Mapping, Sequence

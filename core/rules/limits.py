@@ -32,7 +32,7 @@ def currency_codes() -> frozenset[str]:
 
 
 def clean_text(text: str, max_bytes: int = MAX_ERROR_BYTES) -> str:
-    """`text` as any database and any terminal takes it: no control characters, no lone surrogates, cut to `max_bytes`."""
+    """`text` as any database and terminal takes it: no control characters, no lone surrogates, at most `max_bytes`."""
     cleaned = _CONTROL.sub(" ", text)
     return cleaned.encode()[:max_bytes].decode(errors="ignore")
 

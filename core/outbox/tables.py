@@ -1,0 +1,143 @@
+"""The outbox's tables (SPEC 2). Owns their columns, constraints and indexes; holds no behaviour.
+
+Payment server and scheduler share them. Times are UTC. Nothing here is bound to a database.
+"""
+
+from peewee import SQL, BigAutoField, BigIntegerField, BlobField, CharField, Check, IntegerField, Model
+
+from core.rules.codes import BreakerState, Disposition, ResultStatus, ScheduleStatus
+from core.rules.limits import MAX_OPERATOR, MAX_TEXT
+from core.store.fields import CodeField, KeyField, LongTextField, ShortTextField, UtcDateTimeField
+
+MAX_TARGET = 512
+MAX_HOLDER = 128
+
+
+class PaymentResult(Model):
+    """One row per settled payment: does the order side have it, and what did it do with it?"""
+
+    id = BigAutoField()
+    payment_id = BigIntegerField(unique=True)
+    notify_status = CodeField(ResultStatus)
+    disposition = CodeField(Disposition, null=True)
+    create_time = UtcDateTimeField()
+    update_time = UtcDateTimeField()
+
+    class Meta:
+        table_name = "payment_result"
+        constraints = (SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),)
+
+
+class NotifySchedule(Model):
+    """One row per settled payment: the notification, when it is due, and who holds it.
+
+    claim_token, claimed_by, claim_time: set while somebody holds the row; next_notify_time is then the lease's end.
+    notify_count: attempts of the present budget. attempt_count: attempts ever, over requeues.
+    lapse_count: leases in a row that ended without a result. batch_limit: the most rows the next call may have.
+    """
+
+    id = BigAutoField()
+    payment_id = BigIntegerField(unique=True)
+    platform_id = KeyField()
+    payment_code = KeyField()
+    order_no = KeyField()
+    notify_url = CharField(max_length=MAX_TARGET)
+    notify_content = BlobField()
+    notify_status = CodeField(ScheduleStatus)
+    next_notify_time = UtcDateTimeField()
+    give_up_time = UtcDateTimeField()
+    notify_count = IntegerField(constraints=[Check("notify_count >= 0")])
+    attempt_count = IntegerField(constraints=[Check("attempt_count >= notify_count")])
+    lapse_count = IntegerField(constraints=[Check("lapse_count >= 0")])
+    batch_limit = IntegerField(null=True, constraints=[Check("batch_limit > 0")])
+    claim_token = CharField(max_length=32, null=True)
+    claimed_by = CharField(max_length=MAX_HOLDER, null=True)
+    claim_time = UtcDateTimeField(null=True)
+    last_code = IntegerField(null=True)
+    last_message = LongTextField(null=True)
+    handled_time = UtcDateTimeField(null=True)
+    handled_by = ShortTextField(max_length=MAX_OPERATOR, null=True)
+    handled_reason = ShortTextField(max_length=MAX_TEXT, null=True)
+    create_time = UtcDateTimeField()
+    update_time = UtcDateTimeField()
+
+    class Meta:
+        table_name = "notify_schedule"
+        constraints = (
+            SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),
+            Check("(claim_token IS NULL) = (claim_time IS NULL)"),
+            Check("(claim_token IS NULL) = (claimed_by IS NULL)"),
+            Check("claim_token IS NULL OR notify_status = 1"),
+            Check("(handled_time IS NULL) = (handled_by IS NULL)"),
+            Check("(handled_time IS NULL) = (handled_reason IS NULL)"),
+            Check("handled_time IS NULL OR notify_status = 2"),
+        )
+        indexes = (
+            (("platform_id", "payment_code"), True),
+            (("notify_status", "notify_url", "next_notify_time", "id"), False),
+            (("notify_status", "give_up_time"), False),
+            (("order_no",), False),
+        )
+
+
+class NotifyAttempt(Model):
+    """One row per attempt, numbered over requeues. `code` is the gRPC status code; 2 (UNKNOWN) for a lapsed lease."""
+
+    id = BigAutoField()
+    schedule_id = BigIntegerField()
+    number = IntegerField(constraints=[Check("number > 0")])
+    start_time = UtcDateTimeField()
+    finish_time = UtcDateTimeField()
+    code = IntegerField()
+    message = LongTextField()
+    made_by = CharField(max_length=MAX_HOLDER)
+
+    class Meta:
+        table_name = "notify_attempt"
+        constraints = (SQL("FOREIGN KEY (schedule_id) REFERENCES notify_schedule (id)"),)
+        indexes = ((("schedule_id", "number"), True),)
+
+
+class NotifyTarget(Model):
+    """One row per target: its breaker, and whether an operator paused it.
+
+    open_until: while OPEN, when a probe may go; while HALF_OPEN, when the probe's lease ends.
+    ramp_limit: the most rows one claim may take while the target is coming back; NULL when there is no such limit.
+    """
+
+    notify_url = CharField(max_length=MAX_TARGET, primary_key=True)
+    breaker_state = CodeField(BreakerState)
+    consecutive_failures = IntegerField(constraints=[Check("consecutive_failures >= 0")])
+    open_until = UtcDateTimeField(null=True)
+    ramp_limit = IntegerField(null=True, constraints=[Check("ramp_limit > 0")])
+    paused_time = UtcDateTimeField(null=True)
+    paused_by = ShortTextField(max_length=MAX_OPERATOR, null=True)
+    paused_reason = ShortTextField(max_length=MAX_TEXT, null=True)
+
+    class Meta:
+        table_name = "notify_target"
+        constraints = (Check("(breaker_state = 1) = (open_until IS NULL)"),)
+
+
+class OperatorAction(Model):
+    """Append-only: who did what to which payment, when and why. `action_id` is one call's own, shared by its rows."""
+
+    id = BigAutoField()
+    action_id = CharField(max_length=32)
+    action = CharField(max_length=32)
+    platform_id = KeyField()
+    payment_code = KeyField()
+    operator = ShortTextField(max_length=MAX_OPERATOR)
+    reason = ShortTextField(max_length=MAX_TEXT)
+    detail = LongTextField()
+    create_time = UtcDateTimeField()
+
+    class Meta:
+        table_name = "operator_action"
+        indexes = (
+            (("action_id", "platform_id", "payment_code"), True),
+            (("platform_id", "payment_code"), False),
+        )
+
+
+TABLES = (PaymentResult, NotifySchedule, NotifyAttempt, NotifyTarget, OperatorAction)

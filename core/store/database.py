@@ -1,0 +1,141 @@
+"""A database: opening it, and running transactions on it. Owns begin, commit, rollback and running again.
+
+Never makes a remote call, and never reports a commit that raised as "not done" (SPEC 4).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from playhouse.pool import MaxConnectionsExceeded
+
+from core.clock import Clock
+from core.rules.errors import Contended, PaylatchError, Unavailable
+from core.store.dialect import Dialect, Failure, Sqlite
+from core.store.transaction import LostRace, Transaction
+
+T = TypeVar("T")
+
+MAX_TRIES = 3
+"""How often a transaction is run before its caller is told (SPEC 3)."""
+
+
+class CommitUnknown(Exception):
+    """COMMIT raised: it may be durable or not. Only reading again by key can tell."""
+
+
+class Database:
+    """One database with its connection pool. Safe to use from any number of threads.
+
+    Each thread has a connection only while it is inside `transact` or `read`.
+    """
+
+    def __init__(self, dialect: Dialect, clock: Clock, pool_size: int = 64) -> None:
+        self.dialect = dialect
+        self.clock = clock
+        self.pool = dialect.connect(pool_size)
+
+    @classmethod
+    def open(cls, url: str, clock: Clock) -> "Database":
+        """The database that `url` names; no connection is made yet.
+
+        Raises:
+            ValueError: the URL names no engine that is known here.
+        """
+        return cls(dialect_of(url), clock)
+
+    def transact(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one writing transaction and commit it.
+
+        `work` must be idempotent: it reads by key, then writes what is missing. When another transaction was faster, or
+        when COMMIT raised (its result is unknown), it is run again on what is really there, at most three times in all.
+
+        Raises:
+            Contended: others were faster every time; nothing was changed.
+            Unavailable: the database is away, or the commit's result stayed unknown.
+        """
+        return self._run(work, write=True)
+
+    def read(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` on one consistent snapshot. It must not write.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        return self._run(work, write=False)
+
+    def close(self) -> None:
+        """Close every connection. Only after the last transaction has ended."""
+        self.pool.close_all()
+
+    def _run(self, work: Callable[[Transaction], T], *, write: bool) -> T:
+        last: Exception | None = None
+        for _ in range(MAX_TRIES):
+            try:
+                return self._attempt(work, write=write)
+            except (LostRace, CommitUnknown) as error:
+                last = error
+        if isinstance(last, CommitUnknown):
+            raise Unavailable(
+                "the database did not confirm the commit; make the same call again to learn its result",
+                reason="RESULT_UNKNOWN",
+            ) from last
+        raise Contended from last
+
+    def _attempt(self, work: Callable[[Transaction], T], *, write: bool) -> T:
+        try:
+            with self.pool.connection_context():
+                self.dialect.begin(self.pool, write=write)
+                result = self._work(work)
+                self._commit()
+                return result
+        except (PaylatchError, LostRace, CommitUnknown):
+            raise
+        except Exception as error:
+            raise self._translated(error) from error
+
+    def _work(self, work: Callable[[Transaction], T]) -> T:
+        try:
+            return work(Transaction(self.pool, self.dialect, self.clock))
+        except BaseException:
+            self._rollback()
+            raise
+
+    def _commit(self) -> None:
+        try:
+            self.pool.commit()
+        except Exception as error:
+            self.pool.manual_close()
+            raise CommitUnknown from error
+
+    def _rollback(self) -> None:
+        try:
+            self.pool.rollback()
+        except Exception:  # noqa: BLE001 - whatever the driver raises, the work's own error is the one to tell
+            # A connection that cannot roll back is of no use to the next one; closing it undoes the work.
+            self.pool.manual_close()
+
+    def _translated(self, error: Exception) -> Exception:
+        if isinstance(error, MaxConnectionsExceeded):
+            return Unavailable("no database connection became free in time", reason="DATABASE_BUSY")
+        match self.dialect.failure(error):
+            case Failure.RACE:
+                return LostRace(str(error))
+            case Failure.UNAVAILABLE:
+                return Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+            case Failure.BUG:
+                return error
+
+
+def dialect_of(url: str) -> Dialect:
+    """The engine a database URL names: `sqlite:///relative/path` or `sqlite:////absolute/path`.
+
+    Raises:
+        ValueError: it names none that is known here.
+    """
+    parts = urlsplit(url)
+    path = parts.path.removeprefix("/")
+    if parts.scheme != "sqlite" or parts.netloc or not path:
+        raise ValueError("must be sqlite:///path")
+    return Sqlite(str(Path(path)))

@@ -1,0 +1,84 @@
+"""The column types of paylatch, the same on every backend. Owns how a key, a time, a code or a text is stored."""
+
+from datetime import UTC, datetime
+from enum import IntEnum
+from typing import Any
+
+from peewee import CharField, Check, Field, SmallIntegerField, TextField
+
+from core.rules.limits import MAX_KEY
+
+
+class KeyField(CharField):
+    """A key: 1 to 64 characters, compared byte by byte."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(max_length=MAX_KEY, **options)
+
+    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
+        """Add the length rule, which SQLite would not hold by itself."""
+        super().bind(model, name, set_attribute)
+        self.constraints = [*(self.constraints or []), Check(f"length({self.column_name}) BETWEEN 1 AND {MAX_KEY}")]
+
+
+class ShortTextField(CharField):
+    """A text of at most `max_length` characters."""
+
+    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
+        """Add the length rule, which SQLite would not hold by itself."""
+        super().bind(model, name, set_attribute)
+        self.constraints = [*(self.constraints or []), Check(f"length({self.column_name}) <= {self.max_length}")]
+
+
+class LongTextField(TextField):
+    """A text without a limit of its own; whoever writes it caps it."""
+
+
+class CodeField(SmallIntegerField):
+    """A code of SPEC 2: stored as its number, read back as the enum, refused by the schema when unknown."""
+
+    def __init__(self, codes: type[IntEnum], **options: Any) -> None:
+        self.codes = codes
+        super().__init__(**options)
+
+    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
+        """Add the rule that only known codes are stored."""
+        super().bind(model, name, set_attribute)
+        known = ", ".join(str(int(code)) for code in self.codes)
+        self.constraints = [*(self.constraints or []), Check(f"{self.column_name} IN ({known})")]
+
+    def db_value(self, value: IntEnum | int | None) -> int | None:
+        """The number of a code."""
+        return None if value is None else int(value)
+
+    def python_value(self, value: int | None) -> IntEnum | None:
+        """The code of a number."""
+        return None if value is None else self.codes(value)
+
+
+class UtcDateTimeField(Field):
+    """An instant. Aware UTC in, aware UTC out; stored as UTC without a zone, with all six digits of microseconds.
+
+    The fixed width makes text order time order on SQLite.
+    """
+
+    field_type = "DATETIME"
+
+    def db_value(self, value: datetime | None) -> str | None:
+        """The stored form of an aware instant.
+
+        Raises:
+            ValueError: the instant is naive: nobody could say which one it is.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} has no time zone")
+        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+
+    def python_value(self, value: str | datetime | None) -> datetime | None:
+        """The aware UTC instant of a stored value."""
+        if value is None:
+            return None
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
+        return instant.replace(tzinfo=UTC)

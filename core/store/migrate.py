@@ -1,0 +1,48 @@
+"""Bringing a database to the current schema, and refusing to work on any other.
+
+Owns the order and the lock of migrations; the scripts under migrations/ are a frozen history that imports no model.
+"""
+
+from enum import Enum
+from pathlib import Path
+
+from playhouse.migrations import Runner
+
+from core.store.database import Database
+
+
+class Schema(Enum):
+    """Which of the two databases."""
+
+    PAYMENT = "payment"
+    ORDER = "order"
+
+
+class WrongSchema(Exception):
+    """The database's schema is not the one this version works on; the message says what to do."""
+
+
+def migrate(database: Database, schema: Schema) -> list[str]:
+    """Apply what is missing, and return its names. Safe to run again, and by many at once: one does it, others wait."""
+    with database.pool.connection_context(), database.dialect.migration_lock(database.pool):
+        return list(_runner(database, schema).up())
+
+
+def require_current(database: Database, schema: Schema) -> None:
+    """Refuse to go on unless exactly this version's migrations are there.
+
+    Raises:
+        WrongSchema: some are missing, or the database is newer than this version.
+    """
+    with database.pool.connection_context():
+        history = _runner(database, schema).status()
+    missing = [migration.name for migration in history if not migration.applied]
+    unknown = [migration.name for migration in history if migration.path is None]
+    if missing:
+        raise WrongSchema(f"the {schema.value} database lacks {', '.join(missing)}: run `paylatch migrate`")
+    if unknown:
+        raise WrongSchema(f"the {schema.value} database has {', '.join(unknown)}, which this version does not know")
+
+
+def _runner(database: Database, schema: Schema) -> Runner:
+    return Runner(database.pool, str(Path(__file__).parent / "migrations" / schema.value))

@@ -1,0 +1,49 @@
+"""The payment table (SPEC 2). Owns its columns, constraints and indexes; holds no behaviour."""
+
+from peewee import BigAutoField, BigIntegerField, CharField, Check, Model
+
+from core.outbox import tables as outbox
+from core.rules.codes import PaymentStatus
+from core.rules.limits import MAX_AMOUNT_MINOR, MAX_TEXT, MAX_TRADE_NO
+from core.store.fields import CodeField, KeyField, ShortTextField, UtcDateTimeField
+
+
+class Payment(Model):
+    """One payment on one platform. A record of money: never purged.
+
+    conflict_*: the first outcome reported that contradicts the settled one (SPEC 9); a person decides.
+    """
+
+    id = BigAutoField()
+    platform_id = KeyField()
+    payment_code = KeyField()
+    order_no = KeyField()
+    amount_minor = BigIntegerField(constraints=[Check(f"amount_minor BETWEEN 1 AND {MAX_AMOUNT_MINOR}")])
+    currency_code = CharField(max_length=3, constraints=[Check("length(currency_code) = 3")])
+    notify_url = CharField(max_length=outbox.MAX_TARGET)
+    status = CodeField(PaymentStatus)
+    trade_no = ShortTextField(max_length=MAX_TRADE_NO)
+    failure_reason = ShortTextField(max_length=MAX_TEXT)
+    create_time = UtcDateTimeField()
+    settle_time = UtcDateTimeField(null=True)
+    conflict_status = CodeField(PaymentStatus, null=True)
+    conflict_trade_no = ShortTextField(max_length=MAX_TRADE_NO, null=True)
+    conflict_time = UtcDateTimeField(null=True)
+
+    class Meta:
+        table_name = "payment"
+        constraints = (
+            Check("(status = 0) = (settle_time IS NULL)"),
+            Check("(conflict_status IS NULL) = (conflict_time IS NULL)"),
+            Check("conflict_status IS NULL OR conflict_status + status = 3"),
+        )
+        indexes = (
+            (("platform_id", "payment_code"), True),
+            (("order_no",), False),
+            (("status", "settle_time"), False),
+            (("create_time",), False),
+            (("conflict_time",), False),
+        )
+
+
+TABLES = (Payment, *outbox.TABLES)
