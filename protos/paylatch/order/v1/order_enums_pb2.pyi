@@ -3,7 +3,8 @@
 isort:skip_file
 The closed sets of values of the order side.
 
-Numbers equal the codes of the order database, except where a code is 0 there: zero is UNSPECIFIED here.
+The numbers are the codes of the order database, but where those begin at 0 each is one higher here: zero is
+UNSPECIFIED.
 """
 
 from google.protobuf import descriptor as _descriptor

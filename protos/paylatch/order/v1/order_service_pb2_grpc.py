@@ -34,7 +34,8 @@ class OrderServiceStub:
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
 
-    Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
+    Get, List and BatchGet change nothing. Lists answer the newest first where nothing else is said; a page_token is
+    valid with the very filters it was answered for.
     """
 
     def __init__(self, channel):
@@ -144,7 +145,8 @@ class OrderServiceServicer:
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
 
-    Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
+    Get, List and BatchGet change nothing. Lists answer the newest first where nothing else is said; a page_token is
+    valid with the very filters it was answered for.
     """
 
     def CreateOrder(self, request, context):
@@ -251,6 +253,7 @@ class OrderServiceServicer:
     def BatchGetOrderPaymentNotifies(self, request, context):
         """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
         NOT_FOUND (NOTIFY_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -415,7 +418,8 @@ class OrderService:
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
 
-    Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
+    Get, List and BatchGet change nothing. Lists answer the newest first where nothing else is said; a page_token is
+    valid with the very filters it was answered for.
     """
 
     @staticmethod

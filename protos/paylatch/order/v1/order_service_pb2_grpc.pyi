@@ -21,7 +21,8 @@ class OrderServiceStub:
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
 
-    Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
+    Get, List and BatchGet change nothing. Lists answer the newest first where nothing else is said; a page_token is
+    valid with the very filters it was answered for.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
@@ -83,6 +84,7 @@ class OrderServiceStub:
     BatchGetOrderPaymentNotifies: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.BatchGetOrderPaymentNotifiesRequest, _order_service_pb2.BatchGetOrderPaymentNotifiesResponse]
     """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
     NOT_FOUND (NOTIFY_NOT_FOUND).
+    Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
     """
     ListOrderFollowUps: _grpc.UnaryUnaryMultiCallable[_order_service_pb2.ListOrderFollowUpsRequest, _order_service_pb2.ListOrderFollowUpsResponse]
     """What paid orders still need."""
@@ -117,7 +119,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
 
-    Lists: newest first, page_size rows a page. A page_token is valid with the very filters it was answered for.
+    Get, List and BatchGet change nothing. Lists answer the newest first where nothing else is said; a page_token is
+    valid with the very filters it was answered for.
     """
 
     @_abc_1.abstractmethod
@@ -249,6 +252,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _order_service_pb2.BatchGetOrderPaymentNotifiesResponse:
         """Notifications by key, up to 500 at once; what reconciliation asks. A key that was never notified is an item error
         NOT_FOUND (NOTIFY_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
         """
 
     @_abc_1.abstractmethod

@@ -32,7 +32,7 @@ class NotifyScheduleServiceStub:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
-    effect is unknown: look, then decide.
+    effect is unknown: look, then decide. Get and List change nothing.
     """
 
     def __init__(self, channel):
@@ -65,7 +65,7 @@ class NotifyScheduleServiceServicer:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
-    effect is unknown: look, then decide.
+    effect is unknown: look, then decide. Get and List change nothing.
     """
 
     def GetNotifySchedule(self, request, context):
@@ -134,7 +134,7 @@ class NotifyScheduleService:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
-    effect is unknown: look, then decide.
+    effect is unknown: look, then decide. Get and List change nothing.
     """
 
     @staticmethod

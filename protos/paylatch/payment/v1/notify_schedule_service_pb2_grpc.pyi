@@ -19,7 +19,7 @@ class NotifyScheduleServiceStub:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
-    effect is unknown: look, then decide.
+    effect is unknown: look, then decide. Get and List change nothing.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
@@ -52,7 +52,7 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
-    effect is unknown: look, then decide.
+    effect is unknown: look, then decide. Get and List change nothing.
     """
 
     @_abc_1.abstractmethod

@@ -3,7 +3,8 @@
 isort:skip_file
 The closed sets of values of the payment side.
 
-Numbers equal the codes of the payment database, except where a code is 0 there: zero is UNSPECIFIED here.
+The numbers are the codes of the payment database, but where those begin at 0 each is one higher here: zero is
+UNSPECIFIED.
 """
 
 from google.protobuf import descriptor as _descriptor
@@ -26,7 +27,7 @@ class _PaymentStatus:
 class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     PAYMENT_STATUS_UNSPECIFIED: _PaymentStatus.ValueType  # 0
-    """Never answered. In a filter: any status."""
+    """Refused with INVALID_ARGUMENT in a report; never answered. In a filter: any status."""
     PAYMENT_STATUS_PENDING: _PaymentStatus.ValueType  # 1
     """Created; the platform has not reported. 0 in the database."""
     PAYMENT_STATUS_SUCCESS: _PaymentStatus.ValueType  # 2
@@ -38,7 +39,7 @@ class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
     """How a payment stands with its platform."""
 
 PAYMENT_STATUS_UNSPECIFIED: PaymentStatus.ValueType  # 0
-"""Never answered. In a filter: any status."""
+"""Refused with INVALID_ARGUMENT in a report; never answered. In a filter: any status."""
 PAYMENT_STATUS_PENDING: PaymentStatus.ValueType  # 1
 """Created; the platform has not reported. 0 in the database."""
 PAYMENT_STATUS_SUCCESS: PaymentStatus.ValueType  # 2
@@ -121,7 +122,9 @@ class _RetryActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RetryActi
     keys.
     """
     RETRY_ACTION_RESTORE: _RetryAction.ValueType  # 4
-    """A settled payment whose schedule is missing gets a new one, due now. Needs keys."""
+    """A settled payment whose schedule is missing, lost or purged, gets a new one, due now, and is UNNOTIFIED until the
+    order side has it. Needs keys.
+    """
 
 class RetryAction(_RetryAction, metaclass=_RetryActionEnumTypeWrapper):
     """What RetryNotifySchedules does to the schedules it is given."""
@@ -138,5 +141,7 @@ UNNOTIFIED. Only for a key the order side was asked for and does not have, becau
 keys.
 """
 RETRY_ACTION_RESTORE: RetryAction.ValueType  # 4
-"""A settled payment whose schedule is missing gets a new one, due now. Needs keys."""
+"""A settled payment whose schedule is missing, lost or purged, gets a new one, due now, and is UNNOTIFIED until the
+order side has it. Needs keys.
+"""
 Global___RetryAction: _TypeAlias = RetryAction  # noqa: Y015

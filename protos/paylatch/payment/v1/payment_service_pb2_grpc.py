@@ -32,7 +32,7 @@ class PaymentServiceStub:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
-    decides it.
+    decides it. Get, List and BatchGet change nothing.
     """
 
     def __init__(self, channel):
@@ -80,7 +80,7 @@ class PaymentServiceServicer:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
-    decides it.
+    decides it. Get, List and BatchGet change nothing.
     """
 
     def CreatePayment(self, request, context):
@@ -124,6 +124,7 @@ class PaymentServiceServicer:
 
     def BatchGetPayments(self, request, context):
         """Payments by key, up to 500 at once. A key without a payment is an item error NOT_FOUND (PAYMENT_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +185,7 @@ class PaymentService:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
-    decides it.
+    decides it. Get, List and BatchGet change nothing.
     """
 
     @staticmethod

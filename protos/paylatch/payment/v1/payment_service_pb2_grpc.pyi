@@ -19,7 +19,7 @@ class PaymentServiceStub:
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
-    decides it.
+    decides it. Get, List and BatchGet change nothing.
     """
 
     def __init__(self, channel: _grpc.Channel) -> None: ...
@@ -47,7 +47,9 @@ class PaymentServiceStub:
     Errors: NOT_FOUND (PAYMENT_NOT_FOUND).
     """
     BatchGetPayments: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.BatchGetPaymentsRequest, _payment_service_pb2.BatchGetPaymentsResponse]
-    """Payments by key, up to 500 at once. A key without a payment is an item error NOT_FOUND (PAYMENT_NOT_FOUND)."""
+    """Payments by key, up to 500 at once. A key without a payment is an item error NOT_FOUND (PAYMENT_NOT_FOUND).
+    Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
+    """
     ListPayments: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListPaymentsRequest, _payment_service_pb2.ListPaymentsResponse]
     """Payments by filters, newest first. A page_token is valid with the very filters it was answered for."""
 
@@ -58,7 +60,7 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
-    decides it.
+    decides it. Get, List and BatchGet change nothing.
     """
 
     @_abc_1.abstractmethod
@@ -114,7 +116,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.BatchGetPaymentsRequest,
         context: _grpc.ServicerContext,
     ) -> _payment_service_pb2.BatchGetPaymentsResponse:
-        """Payments by key, up to 500 at once. A key without a payment is an item error NOT_FOUND (PAYMENT_NOT_FOUND)."""
+        """Payments by key, up to 500 at once. A key without a payment is an item error NOT_FOUND (PAYMENT_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
+        """
 
     @_abc_1.abstractmethod
     def ListPayments(
