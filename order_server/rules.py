@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import IntEnum
 from typing import NamedTuple
 
 from core.rules.codes import Disposition, NotifyOutcome, OrderPaymentStatus, OrderStatus
@@ -49,6 +50,20 @@ class OrderState:
     order_status: OrderStatus
     payment_status: OrderPaymentStatus
     paid_by: PaymentKey | None = None
+
+
+class StatusName(IntEnum):
+    """`order_status_log.status_name`: which of an order's two statuses changed."""
+
+    ORDER_STATUS = 1
+    PAYMENT_STATUS = 2
+
+
+class FollowUpResolution(IntEnum):
+    """`order_follow_up.resolution`: how a follow-up that went wrong was closed."""
+
+    RETRIED = 1
+    CLOSED = 2
 
 
 class OrderMoves(NamedTuple):
