@@ -8,7 +8,9 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 # The first of these that is new enough makes .venv. `make clean` first to change it: make clean test PYTHON=python3.13
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
+# The last release, and where git keeps it, also in a worktree
 RELEASE = $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
+REPOSITORY = $(shell git rev-parse --path-format=absolute --git-common-dir)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -59,7 +61,7 @@ types: $(VENV)/.dev ## Check the types
 
 .PHONY: imports
 imports: $(VENV)/.dev ## Check which module may import which
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-logo
 
 .PHONY: proto
 proto: $(VENV)/.dev ## Write the generated code anew
@@ -69,7 +71,7 @@ proto: $(VENV)/.dev ## Write the generated code anew
 proto-check: $(VENV)/.dev ## Check the contracts: style, format, breaking changes, generated code
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(if $(RELEASE),$(BIN)/buf breaking --against '.git#tag=$(RELEASE)',@echo 'buf breaking: no release to compare with')
+	$(if $(RELEASE),$(BIN)/buf breaking --against '$(REPOSITORY)#format=git,tag=$(RELEASE)',@echo 'buf breaking: no release to compare with')
 	$(BIN)/python protos/generate.py --check
 
 .PHONY: diagrams
