@@ -33,6 +33,7 @@ class NotifySchedule(Model):
 
     claim_token, claimed_by, claim_time: set while somebody holds the row; next_notify_time is then the lease's end.
     notify_count: attempts of the present budget. attempt_count: attempts ever, over requeues.
+    reopened_attempt: attempt_count at the last reopening; a success of an attempt up to it proves nothing any more.
     lapse_count: leases in a row that ended without a result. batch_limit: the most rows the next call may have.
     """
 
@@ -48,6 +49,7 @@ class NotifySchedule(Model):
     give_up_time = UtcDateTimeField()
     notify_count = IntegerField(constraints=[Check("notify_count >= 0")])
     attempt_count = IntegerField(constraints=[Check("attempt_count >= notify_count")])
+    reopened_attempt = IntegerField(constraints=[Check("reopened_attempt >= 0")])
     lapse_count = IntegerField(constraints=[Check("lapse_count >= 0")])
     batch_limit = IntegerField(null=True, constraints=[Check("batch_limit > 0")])
     claim_token = CharField(max_length=32, null=True)

@@ -71,9 +71,9 @@ class Database:
 
     def _run(self, work: Callable[[Transaction], T], *, write: bool) -> T:
         last: Exception | None = None
-        for _ in range(MAX_TRIES):
+        for attempt in range(MAX_TRIES):
             try:
-                return self._attempt(work, write=write)
+                return self._attempt(work, write=write, is_rerun=attempt > 0)
             except (LostRace, CommitUnknown) as error:
                 last = error
         if isinstance(last, CommitUnknown):
@@ -83,11 +83,11 @@ class Database:
             ) from last
         raise Contended from last
 
-    def _attempt(self, work: Callable[[Transaction], T], *, write: bool) -> T:
+    def _attempt(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
         try:
             with self.pool.connection_context():
                 self.dialect.begin(self.pool, write=write)
-                result = self._work(work)
+                result = self._work(work, is_rerun=is_rerun)
                 self._commit()
                 return result
         except (PaylatchError, LostRace, CommitUnknown):
@@ -95,12 +95,15 @@ class Database:
         except Exception as error:
             raise self._translated(error) from error
 
-    def _work(self, work: Callable[[Transaction], T]) -> T:
+    def _work(self, work: Callable[[Transaction], T], *, is_rerun: bool) -> T:
+        transaction = Transaction(self.pool, self.dialect, self.clock, is_rerun=is_rerun)
         try:
-            return work(Transaction(self.pool, self.dialect, self.clock))
+            return work(transaction)
         except BaseException:
             self._rollback()
             raise
+        finally:
+            transaction.end()
 
     def _commit(self) -> None:
         try:

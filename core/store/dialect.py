@@ -32,11 +32,11 @@ class Dialect(Protocol):
         """Begin a transaction on the thread's connection."""
         ...
 
-    def locked(self, query: Any) -> Any:
-        """`query`, holding the rows it reads until the transaction ends."""
+    def locked(self, query: Any, *, skip_locked: bool) -> Any:
+        """`query`, holding the rows it reads until the transaction ends; without those that others hold, if told so."""
         ...
 
-    def select_by_keys(self, table: str, columns: Sequence[str], keys: Sequence[str], count: int) -> str:
+    def select_by_keys(self, table: str, columns: Sequence[str], keys: Sequence[str], count: int, *, lock: bool) -> str:
         """A SELECT of the rows whose key columns equal any of `count` keys, given as one flat list of parameters."""
         ...
 
@@ -93,11 +93,11 @@ class Sqlite:
         """Take the write lock at once: a later upgrade from reading fails whatever the busy timeout."""
         database.begin("IMMEDIATE" if write else "DEFERRED")
 
-    def locked(self, query: Any) -> Any:
+    def locked(self, query: Any, *, skip_locked: bool) -> Any:
         """The query as it is: a writing transaction is alone."""
         return query
 
-    def select_by_keys(self, table: str, columns: Sequence[str], keys: Sequence[str], count: int) -> str:
+    def select_by_keys(self, table: str, columns: Sequence[str], keys: Sequence[str], count: int, *, lock: bool) -> str:
         """Drive the lookup from the wanted keys: `IN (VALUES …)` would scan the table."""
         wanted = ", ".join(f'"{key}"' for key in keys)
         values = ", ".join([f"({', '.join('?' * len(keys))})"] * count)

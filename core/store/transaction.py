@@ -29,14 +29,32 @@ class LostRace(Exception):
     """A compare-and-set changed fewer rows than it was given: another transaction was faster."""
 
 
-class Transaction:
-    """See the module. Made by `Database.transact` and `Database.read` only."""
+class TransactionEnded(Exception):
+    """A statement was asked for after its transaction had ended."""
 
-    def __init__(self, database: PooledDatabase, dialect: Dialect, clock: Clock) -> None:
-        self._database = database
+
+class Transaction:
+    """See the module. Made by `Database.transact` and `Database.read` only.
+
+    is_rerun: an earlier run of the same work may have been committed after all.
+    """
+
+    def __init__(self, database: PooledDatabase, dialect: Dialect, clock: Clock, *, is_rerun: bool = False) -> None:
+        self.is_rerun = is_rerun
+        self._open_database: PooledDatabase | None = database
         self._dialect = dialect
         self._clock = clock
         self._now: datetime | None = None
+
+    @property
+    def _database(self) -> PooledDatabase:
+        if self._open_database is None:
+            raise TransactionEnded
+        return self._open_database
+
+    def end(self) -> None:
+        """From here on every statement is refused: it would run outside the transaction."""
+        self._open_database = None
 
     @property
     def now(self) -> datetime:
@@ -45,9 +63,12 @@ class Transaction:
             self._now = self._clock.now()
         return self._now
 
-    def rows(self, query: Any, *, lock: bool = False) -> list[Row]:
-        """The rows of a peewee SELECT. With `lock`, nobody else changes them until this transaction ends."""
-        query = self._dialect.locked(query) if lock else query
+    def rows(self, query: Any, *, lock: bool = False, skip_locked: bool = False) -> list[Row]:
+        """The rows of a peewee SELECT. With `lock`, nobody else changes them until this transaction ends.
+
+        skip_locked: leave out rows that somebody else holds, instead of waiting for them.
+        """
+        query = self._dialect.locked(query, skip_locked=skip_locked) if lock else query
         return list(query.namedtuples().execute(self._database))
 
     def row(self, query: Any, *, lock: bool = False) -> Row | None:
@@ -59,13 +80,20 @@ class Transaction:
         """How many rows a peewee SELECT has."""
         return int(query.count(self._database))
 
-    def by_keys(self, model: type[Model], keys: Sequence[Field[Any]], wanted: Sequence[Sequence[Any]]) -> list[Row]:
-        """All columns of the rows whose `keys` equal any of the `wanted` ones, in no promised order."""
+    def by_keys(
+        self, model: type[Model], keys: Sequence[Field[Any]], wanted: Sequence[Sequence[Any]], *, lock: bool = False
+    ) -> list[Row]:
+        """All columns of the rows whose `keys` equal any of the `wanted` ones, in no promised order.
+
+        With `lock`, nobody else changes them until this transaction ends.
+        """
         if not wanted:
             return []
         fields = _fields(model)
         names = [field.column_name for field in fields]
-        statement = self._dialect.select_by_keys(_table(model), names, [key.column_name for key in keys], len(wanted))
+        statement = self._dialect.select_by_keys(
+            _table(model), names, [key.column_name for key in keys], len(wanted), lock=lock
+        )
         parameters = [key.db_value(value) for values in wanted for key, value in zip(keys, values, strict=True)]
         found = self._database.execute_sql(statement, parameters).fetchall()
         row, decode = _row_type(model), [_decoder(field) for field in fields]

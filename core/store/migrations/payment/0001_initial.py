@@ -76,6 +76,7 @@ class NotifySchedule(Model):
     give_up_time = UtcDateTimeField()
     notify_count = IntegerField(constraints=[Check("notify_count >= 0")])
     attempt_count = IntegerField(constraints=[Check("attempt_count >= notify_count")])
+    reopened_attempt = IntegerField(constraints=[Check("reopened_attempt >= 0")])
     lapse_count = IntegerField(constraints=[Check("lapse_count >= 0")])
     batch_limit = IntegerField(null=True, constraints=[Check("batch_limit > 0")])
     claim_token = CharField(max_length=32, null=True)

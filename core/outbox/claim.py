@@ -1,0 +1,104 @@
+"""Claiming due rows of one target for one worker (SPEC 8).
+
+Owns which rows a call may carry. A row whose lease lapsed is simply due again: whoever claims next notes the lapse, and
+there is no rescue job that could itself get stuck.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from core.outbox.breaker import admit
+from core.outbox.lapse import lapse_failure, note_lapses, release_alone
+from core.outbox.lease import Claim, Lease, claimed_row
+from core.outbox.policy import OutboxPolicy
+from core.outbox.record import Recorded, retry_or_give_up
+from core.outbox.tables import NotifySchedule
+from core.rules.codes import ScheduleStatus
+from core.rules.life_cycles import SCHEDULE
+from core.store.transaction import Row, Transaction
+
+RETRY = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
+
+
+def claim(tx: Transaction, target: str, lease: Lease, policy: OutboxPolicy, recorded: Recorded) -> Claim | None:
+    """Claim the next rows of `target`, in order of due time, or None when there is nothing to call it with.
+
+    Lapsed leases found on the way are noted in the ledger; a row given up for them is in `recorded.given_up`.
+    """
+    if tx.is_rerun and (mine := _rows_under(tx, target, lease)):
+        return _as_claim(target, lease, mine)
+    due = _due_rows(tx, target, policy.batch_size)
+    chosen = _that_may_share_a_call(_without_lapsed(tx, due, policy, recorded))
+    admitted = admit(tx, target, policy.lease, len(chosen)) if chosen else 0
+    return _take(tx, target, lease, chosen[:admitted])
+
+
+def _rows_under(tx: Transaction, target: str, lease: Lease) -> list[Row]:
+    """What an earlier run of this transaction has claimed after all: its commit was unknown, and was durable."""
+    return tx.rows(_notifying(target).where(NotifySchedule.claim_token == lease.token))
+
+
+def _due_rows(tx: Transaction, target: str, limit: int) -> list[Row]:
+    query = (
+        _notifying(target)
+        .where(NotifySchedule.next_notify_time <= tx.now, NotifySchedule.give_up_time > tx.now)
+        .order_by(NotifySchedule.next_notify_time, NotifySchedule.id)
+        .limit(limit)
+    )
+    return tx.rows(query, lock=True, skip_locked=True)
+
+
+def _notifying(target: str) -> Any:
+    return NotifySchedule.select().where(
+        NotifySchedule.notify_status == ScheduleStatus.NOTIFYING, NotifySchedule.notify_url == target
+    )
+
+
+def _without_lapsed(tx: Transaction, due: Sequence[Row], policy: OutboxPolicy, recorded: Recorded) -> list[Row]:
+    """`due` as it is after every lapse in it was noted: alone the first time, in its turn of the list after that."""
+    lapsed = [row for row in due if row.claim_token is not None]
+    if not lapsed:
+        return list(due)
+    note_lapses(tx, lapsed)
+    first = [row for row in lapsed if row.lapse_count == 0 and row.notify_count < policy.retry.max_attempts]
+    release_alone(tx, first)
+    first_ids = {row.id for row in first}
+    retry_or_give_up(tx, [lapse_failure(row) for row in lapsed if row.id not in first_ids], policy, recorded)
+    return [row for row in due if row.claim_token is None or row.id in first_ids]
+
+
+def _that_may_share_a_call(rows: Sequence[Row]) -> list[Row]:
+    """The first row and all after it that may share a call: each row's `batch_limit` holds; after a lapse, alone."""
+    chosen: list[Row] = []
+    limit = len(rows)
+    for row in rows:
+        alone = row.claim_token is not None
+        with_row = 1 if alone else min(limit, row.batch_limit or limit)
+        if len(chosen) < with_row:
+            chosen.append(row)
+            limit = with_row
+    return chosen
+
+
+def _take(tx: Transaction, target: str, lease: Lease, rows: Sequence[Row]) -> Claim | None:
+    if not rows:
+        return None
+    changes = [
+        {
+            "id": row.id,
+            "next_notify_time": tx.now + lease.length,
+            "notify_count": row.notify_count + 1,
+            "attempt_count": row.attempt_count + 1,
+            "claim_token": lease.token,
+            "claimed_by": lease.holder,
+            "claim_time": tx.now,
+            "update_time": tx.now,
+        }
+        for row in rows
+    ]
+    tx.compare_and_set(NotifySchedule.notify_status, RETRY, changes, key=NotifySchedule.id)
+    return Claim(target, tuple(claimed_row(row, lease, row.attempt_count + 1, tx.now) for row in rows))
+
+
+def _as_claim(target: str, lease: Lease, rows: Sequence[Row]) -> Claim:
+    return Claim(target, tuple(claimed_row(row, lease, row.attempt_count, row.claim_time) for row in rows))

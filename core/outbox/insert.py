@@ -1,0 +1,92 @@
+"""Putting notifications into the outbox, in the transaction that settles their payments (SPEC 4, step 4)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core.outbox.breaker import ensure_targets, unhindered_targets
+from core.outbox.lease import Claim, Lease, claimed_row
+from core.outbox.policy import OutboxPolicy
+from core.outbox.tables import NotifySchedule, PaymentResult
+from core.rules.codes import ResultStatus, ScheduleStatus
+from core.store.transaction import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What is to reach the order side. content: the serialized OrderNotifyRequest. notify_url: on the allow-list."""
+
+    payment_id: int
+    platform_id: str
+    payment_code: str
+    order_no: str
+    notify_url: str
+    content: bytes
+
+
+def insert_results(tx: Transaction, payment_ids: Sequence[int]) -> None:
+    """Write that these payments are settled and that the order side does not know it yet."""
+    tx.insert(
+        PaymentResult,
+        [
+            {
+                "payment_id": payment_id,
+                "notify_status": ResultStatus.UNNOTIFIED,
+                "create_time": tx.now,
+                "update_time": tx.now,
+            }
+            for payment_id in payment_ids
+        ],
+    )
+
+
+def insert_schedules(
+    tx: Transaction, notifications: Sequence[Notification], policy: OutboxPolicy, lease: Lease | None
+) -> list[Claim]:
+    """Schedule `notifications` and, with a `lease`, claim them for the caller at once: one claim for each target.
+
+    Without a lease, and for a target that is paused or in trouble, rows are due at once and left to the scheduler.
+    """
+    targets = {notification.notify_url for notification in notifications}
+    ensure_targets(tx, targets)
+    claimable = unhindered_targets(tx, targets) if lease else set()
+    born_claimed = {n.payment_id for n in notifications if n.notify_url in claimable}
+    tx.insert(
+        NotifySchedule,
+        [_row(tx, n, policy, lease if n.payment_id in born_claimed else None) for n in notifications],
+    )
+    return _claims(tx, born_claimed, lease) if lease else []
+
+
+def _row(tx: Transaction, notification: Notification, policy: OutboxPolicy, lease: Lease | None) -> dict[str, object]:
+    attempts = 1 if lease else 0
+    return {
+        "payment_id": notification.payment_id,
+        "platform_id": notification.platform_id,
+        "payment_code": notification.payment_code,
+        "order_no": notification.order_no,
+        "notify_url": notification.notify_url,
+        "notify_content": notification.content,
+        "notify_status": ScheduleStatus.NOTIFYING,
+        "next_notify_time": tx.now + lease.length if lease else tx.now,
+        "give_up_time": tx.now + policy.retry.window,
+        "notify_count": attempts,
+        "attempt_count": attempts,
+        "reopened_attempt": 0,
+        "lapse_count": 0,
+        "claim_token": lease.token if lease else None,
+        "claimed_by": lease.holder if lease else None,
+        "claim_time": tx.now if lease else None,
+        "create_time": tx.now,
+        "update_time": tx.now,
+    }
+
+
+def _claims(tx: Transaction, payment_ids: set[int], lease: Lease) -> list[Claim]:
+    rows = tx.by_keys(NotifySchedule, [NotifySchedule.payment_id], [[payment_id] for payment_id in payment_ids])
+    by_target: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: int(row.id)):
+        by_target.setdefault(row.notify_url, []).append(row)
+    return [
+        Claim(target, tuple(claimed_row(row, lease, row.attempt_count, tx.now) for row in group))
+        for target, group in by_target.items()
+    ]

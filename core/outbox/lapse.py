@@ -1,0 +1,57 @@
+"""Leases that ended without a result (SPEC 2, 7): the holder died, or was too slow. Owns how a lapse is noted."""
+
+from collections.abc import Sequence
+
+from core.outbox.record import UNCLAIMED, Failure
+from core.outbox.tables import NotifyAttempt, NotifySchedule
+from core.rules.codes import ScheduleStatus
+from core.rules.life_cycles import SCHEDULE
+from core.rules.outcome import UNKNOWN, TryAgain
+from core.store.transaction import Row, Transaction
+
+
+def note_lapses(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Give each attempt whose lease lapsed its row in the ledger: what came of it is unknown."""
+    tx.insert_new(
+        NotifyAttempt,
+        [
+            {
+                "schedule_id": row.id,
+                "number": row.attempt_count,
+                "start_time": row.claim_time,
+                "finish_time": tx.now,
+                "code": UNKNOWN,
+                "message": _message(row),
+                "made_by": row.claimed_by,
+            }
+            for row in rows
+        ],
+    )
+
+
+def release_alone(tx: Transaction, rows: Sequence[Row]) -> None:
+    """After a first lapse: due at once, but in a call of its own, since the row may be what killed its sender."""
+    changes = [
+        {
+            "id": row.id,
+            "next_notify_time": tx.now,
+            "last_code": UNKNOWN,
+            "last_message": _message(row),
+            "lapse_count": row.lapse_count + 1,
+            "batch_limit": 1,
+            "update_time": tx.now,
+            **UNCLAIMED,
+        }
+        for row in rows
+    ]
+    move = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
+    tx.compare_and_set(NotifySchedule.notify_status, move, changes, key=NotifySchedule.id)
+
+
+def lapse_failure(row: Row) -> Failure:
+    """A lapse as a failed attempt: the row waits its turn of the list, alone, or is given up."""
+    return Failure(row, TryAgain(UNKNOWN, _message(row), batch_limit=1), lapses=row.lapse_count + 1)
+
+
+def _message(row: Row) -> str:
+    return f"lease lapsed: {row.claimed_by} recorded no result"

@@ -1,0 +1,38 @@
+"""How the outbox is worked off: the settings every worker of one payment database shares. Holds no state."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.rules.retry_policy import RetryPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a target's rows are left alone, and for how long.
+
+    threshold: failures in a row that open the breaker. first_wait doubles with each further failure up to longest_wait.
+    """
+
+    threshold: int
+    first_wait: timedelta
+    longest_wait: timedelta
+
+    def wait(self, failures: int) -> timedelta:
+        """How long the breaker stays open after `failures` in a row."""
+        doublings = min(max(failures - self.threshold, 0), 30)
+        return min(self.first_wait * (1 << doublings), self.longest_wait)
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxPolicy:
+    """See the module.
+
+    lease: how long a claim holds. batch_size: the most rows of one call. dice: a number from 0 up to 1, for jitter.
+    """
+
+    retry: RetryPolicy
+    breaker: BreakerPolicy
+    lease: timedelta
+    batch_size: int
+    dice: Callable[[], float]

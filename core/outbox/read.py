@@ -1,0 +1,76 @@
+"""Looking at the outbox: one schedule, its attempts, lists and backlogs. Never writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from core.outbox.tables import NotifyAttempt, NotifySchedule
+from core.rules.codes import ScheduleStatus
+from core.store.transaction import Row, Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleFilter:
+    """Which schedules. What is None does not filter; `…_after` includes its instant, `…_before` does not."""
+
+    status: ScheduleStatus | None = None
+    notify_url: str | None = None
+    order_no: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    due_before: datetime | None = None
+    is_handled: bool | None = None
+
+
+def schedule(tx: Transaction, platform_id: str, payment_code: str) -> Row | None:
+    """The schedule of one payment, or None."""
+    rows = schedules(tx, [(platform_id, payment_code)])
+    return rows[0] if rows else None
+
+
+def schedules(tx: Transaction, keys: Sequence[tuple[str, str]], *, lock: bool = False) -> list[Row]:
+    """The schedules of these payments, as far as there are any."""
+    return tx.by_keys(NotifySchedule, [NotifySchedule.platform_id, NotifySchedule.payment_code], keys, lock=lock)
+
+
+def attempts(tx: Transaction, schedule_id: int) -> list[Row]:
+    """The ledger of one schedule, the first attempt first."""
+    return tx.rows(
+        NotifyAttempt.select().where(NotifyAttempt.schedule_id == schedule_id).order_by(NotifyAttempt.number)
+    )
+
+
+def newest_schedules(tx: Transaction, wanted: ScheduleFilter, limit: int, below_id: int | None) -> list[Row]:
+    """A page of schedules, newest first, below an id."""
+    query = NotifySchedule.select().where(*conditions(wanted))
+    if below_id is not None:
+        query = query.where(NotifySchedule.id < below_id)
+    return tx.rows(query.order_by(NotifySchedule.id.desc()).limit(limit))
+
+
+def oldest_schedules(tx: Transaction, wanted: ScheduleFilter, limit: int) -> list[Row]:
+    """The first `limit` schedules, held until the transaction ends."""
+    query = NotifySchedule.select().where(*conditions(wanted)).order_by(NotifySchedule.id).limit(limit)
+    return tx.rows(query, lock=True)
+
+
+def conditions(wanted: ScheduleFilter) -> list[Any]:
+    """The filter as conditions; one that is always true when nothing filters."""
+    table = NotifySchedule
+    found: list[Any] = [table.id > 0]
+    if wanted.status is not None:
+        found.append(table.notify_status == wanted.status)
+    if wanted.notify_url is not None:
+        found.append(table.notify_url == wanted.notify_url)
+    if wanted.order_no is not None:
+        found.append(table.order_no == wanted.order_no)
+    if wanted.created_after is not None:
+        found.append(table.create_time >= wanted.created_after)
+    if wanted.created_before is not None:
+        found.append(table.create_time < wanted.created_before)
+    if wanted.due_before is not None:
+        found.append(table.next_notify_time < wanted.due_before)
+    if wanted.is_handled is not None:
+        found.append(table.handled_time.is_null(not wanted.is_handled))
+    return found
