@@ -6,7 +6,11 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from core.rules.codes import Disposition, NotifyOutcome, OrderPaymentStatus, OrderStatus
+from core.rules.errors import NotFound
 from core.rules.life_cycles import ORDER, ORDER_PAYMENT, Move
+
+PAYLATCH = "paylatch"
+"""The operator of whatever a notification does."""
 
 
 class PaymentKey(NamedTuple):
@@ -17,6 +21,10 @@ class PaymentKey(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.platform_id}/{self.payment_code}"
+
+    def fields(self) -> dict[str, str]:
+        """The parts by name, for log lines and error details."""
+        return {"platform_id": self.platform_id, "payment_code": self.payment_code}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +81,17 @@ class OrderMoves(NamedTuple):
     payment: Move | None
 
 
+@dataclass(frozen=True, slots=True)
+class OrderChange:
+    """The moves of one order, by whom and why. `paid_by` is set when they make it paid."""
+
+    order_no: str
+    moves: OrderMoves
+    operator: str
+    description: str
+    paid_by: PaymentKey | None = None
+
+
 def decide(order: OrderState, notification: Notification) -> Disposition:
     """What becomes of `notification`: SPEC 5's table, the first line that fits."""
     cancelled = order.order_status is OrderStatus.CANCELLED
@@ -88,23 +107,42 @@ def decide(order: OrderState, notification: Notification) -> Disposition:
     return Disposition.APPLIED
 
 
-def moves_when_applied(order: OrderState, notification: Notification) -> OrderMoves | None:
-    """What an APPLIED `notification` moves, or None: the order is paid by this very payment already.
+def change_when_applied(order: OrderState, notification: Notification) -> OrderChange | None:
+    """What an APPLIED `notification` changes, or None: the order is paid by this very payment already.
 
     Raises:
         IllegalEvent: a life cycle has no such move, which `decide` rules out.
     """
-    if order.paid_by == notification.key:
+    key, order_no = notification.key, notification.order_no
+    if order.paid_by == key:
         return None
-    if notification.outcome is NotifyOutcome.FAILED:
-        return OrderMoves(None, ORDER_PAYMENT.move(order.payment_status, "fail"))
-    return moves_when_paid(order.order_status, order.payment_status)
+    if notification.outcome is NotifyOutcome.SUCCESS:
+        return OrderChange(order_no, moves_when_paid(order), PAYLATCH, f"payment {key} succeeded", key)
+    moves = OrderMoves(None, ORDER_PAYMENT.move(order.payment_status, "fail"))
+    return OrderChange(order_no, moves, PAYLATCH, f"payment {key} failed")
 
 
-def moves_when_paid(order_status: OrderStatus, payment_status: OrderPaymentStatus) -> OrderMoves:
+def moves_when_paid(order: OrderState) -> OrderMoves:
     """The two moves that make an order paid.
 
     Raises:
         IllegalEvent: the order is not payable: cancelled, or paid already.
     """
-    return OrderMoves(ORDER.move(order_status, "pay"), ORDER_PAYMENT.move(payment_status, "succeed"))
+    return OrderMoves(ORDER.move(order.order_status, "pay"), ORDER_PAYMENT.move(order.payment_status, "succeed"))
+
+
+def changed(order: OrderState, change: OrderChange) -> OrderState:
+    """`order` after `change`."""
+    to_order, to_payment = change.moves
+    return OrderState(
+        order.amount_minor,
+        order.currency_code,
+        OrderStatus(to_order.to) if to_order else order.order_status,
+        OrderPaymentStatus(to_payment.to) if to_payment else order.payment_status,
+        change.paid_by or order.paid_by,
+    )
+
+
+def order_not_found(order_no: str) -> NotFound:
+    """The error for an order that is not there, or not visible yet."""
+    return NotFound(f"there is no order {order_no}", reason="ORDER_NOT_FOUND", metadata={"order_no": order_no})

@@ -6,12 +6,14 @@ import pytest
 
 from core.rules.codes import Disposition, NotifyOutcome, OrderPaymentStatus, OrderStatus
 from core.rules.errors import IllegalEvent
+from core.rules.life_cycles import ORDER, ORDER_PAYMENT
 from order_server.rules import (
     Notification,
     OrderState,
     PaymentKey,
+    change_when_applied,
+    changed,
     decide,
-    moves_when_applied,
     moves_when_paid,
 )
 
@@ -52,9 +54,7 @@ CASES = [
 ]
 
 
-def _order(
-    order_status: OrderStatus, payment_status: OrderPaymentStatus, paid_by: PaymentKey | None
-) -> OrderState:
+def _order(order_status: OrderStatus, payment_status: OrderPaymentStatus, paid_by: PaymentKey | None) -> OrderState:
     return OrderState(AMOUNT, CURRENCY, order_status, payment_status, paid_by)
 
 
@@ -92,7 +92,7 @@ def test_every_state_and_every_notification_meet_in_the_line_of_the_table(
 
 
 @pytest.mark.parametrize(("order_status", "payment_status", "outcome", "paid_with", "paid_by"), CASES)
-def test_what_is_applied_can_be_moved_and_leads_to_failed_or_to_paid(
+def test_what_is_applied_leads_to_failed_or_to_paid_by_this_key(
     order_status: OrderStatus,
     payment_status: OrderPaymentStatus,
     outcome: NotifyOutcome,
@@ -103,30 +103,39 @@ def test_what_is_applied_can_be_moved_and_leads_to_failed_or_to_paid(
     if decide(order, notification) is not APPLIED:
         return
 
-    moves = moves_when_applied(order, notification)
+    change = change_when_applied(order, notification)
 
     if paid_by == KEY:
-        assert moves is None
+        assert change is None
         return
-    assert moves is not None
-    assert (moves.payment and moves.payment.from_) is payment_status
+    assert change is not None
+    after = changed(order, change)
     if outcome is NotifyOutcome.FAILED:
-        assert moves.order is None
-        assert (moves.payment and moves.payment.to) is FAILED
+        assert after == _order(order_status, FAILED, None)
     else:
-        assert (moves.order and (moves.order.from_, moves.order.to)) == (order_status, OrderStatus.PAID)
-        assert (moves.payment and moves.payment.to) is PAID
+        assert after == _order(OrderStatus.PAID, PAID, KEY)
+
+
+def test_a_change_says_what_moves_by_whom_and_why() -> None:
+    change = change_when_applied(_order(OrderStatus.NEW, PAYING, None), _notification(NotifyOutcome.SUCCESS))
+
+    assert change is not None
+    assert change.moves.order == ORDER.move(OrderStatus.NEW, "pay")
+    assert change.moves.payment == ORDER_PAYMENT.move(PAYING, "succeed")
+    assert (change.order_no, change.operator) == ("O-1", "paylatch")
+    assert change.description == "payment alipay/P-1 succeeded"
 
 
 @pytest.mark.parametrize(("order_status", "payment_status"), TABLE)
 def test_an_order_that_is_not_new_can_not_be_made_paid(
     order_status: OrderStatus, payment_status: OrderPaymentStatus
 ) -> None:
+    order = _order(order_status, payment_status, KEY if payment_status is PAID else None)
     if order_status is OrderStatus.NEW:
-        assert moves_when_paid(order_status, payment_status).order is not None
+        assert moves_when_paid(order).order is not None
     else:
         with pytest.raises(IllegalEvent):
-            moves_when_paid(order_status, payment_status)
+            moves_when_paid(order)
 
 
 def test_the_content_of_a_notification_leaves_out_what_only_people_look_at() -> None:

@@ -1,0 +1,66 @@
+"""The log lines of notifications: a batch's successes are one line, every other outcome is a line of its own (SPEC 10).
+
+Event names are stable: alerts are built on them. `order_notify.content_conflict` is an alarm.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from core.logs import Logger
+from core.rules.codes import Disposition
+from core.rules.errors import AlreadyExists, NotFound, PaylatchError
+from order_server.ledger import Notified
+from order_server.rules import Notification
+
+
+class NotifyLog:
+    """Tells what became of each notification of a batch, once it is committed."""
+
+    def __init__(self, log: Logger) -> None:
+        self._log = log
+
+    def answers(self, notifications: Sequence[Notification], answers: Sequence[Notified | Exception]) -> None:
+        """Log what `answers` say of `notifications`. A crash is left to whoever answers the call."""
+        successes: Counter[str] = Counter()
+        for notification, answer in zip(notifications, answers, strict=True):
+            if isinstance(answer, PaylatchError):
+                self._error(notification, answer)
+            elif isinstance(answer, Notified):
+                self._notified(notification, answer, successes)
+        if successes:
+            self._log.info("order_notify.batch", items=len(notifications), **successes)
+
+    def split(self, items: int, error: Exception) -> None:
+        """Log that a batch failed as a whole and is run again one by one."""
+        self._log.warning("order_notify.batch_split", items=items, exc_info=error)
+
+    def _notified(self, notification: Notification, answer: Notified, successes: Counter[str]) -> None:
+        if answer.differs:
+            self._line("warning", "order_notify.details_differ", notification)
+        if answer.is_repeated:
+            successes["repeated"] += 1
+            self._line("debug", "order_notify.repeated", notification)
+        elif answer.disposition is Disposition.APPLIED:
+            successes["applied"] += 1
+            self._line("debug", "order_notify.applied", notification)
+        elif answer.disposition is Disposition.IGNORED:
+            self._line("info", "order_notify.ignored", notification)
+        else:
+            self._line("warning", "order_notify.payment_exception", notification, disposition=answer.disposition.name)
+
+    def _error(self, notification: Notification, error: PaylatchError) -> None:
+        if isinstance(error, AlreadyExists):
+            self._line("error", "order_notify.content_conflict", notification, message=error.message)
+        elif isinstance(error, NotFound):
+            self._line("warning", "order_notify.order_not_found", notification)
+        else:
+            self._line("warning", "order_notify.failed", notification, reason=error.reason)
+
+    def _line(self, level: str, event: str, notification: Notification, **more: str) -> None:
+        getattr(self._log, level)(
+            event,
+            **notification.key.fields(),
+            order_no=notification.order_no,
+            outcome=notification.outcome.name,
+            **more,
+        )
