@@ -1,0 +1,83 @@
+"""Reading payments: by key, and in pages. A payment is shown with what is known of its notification. Never writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from peewee import JOIN
+
+from core.outbox.tables import PaymentResult
+from core.rules.codes import Disposition, PaymentStatus, ResultStatus
+from core.rules.errors import NotFound
+from core.store.transaction import Row, Transaction
+from payment_server.tables import Payment
+
+Key = tuple[str, str]
+"""(platform_id, payment_code)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentView:
+    """A row of `payment`, and its `payment_result` once it is settled."""
+
+    payment: Row
+    notify_status: ResultStatus | None = None
+    disposition: Disposition | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentFilter:
+    """Which payments. What is None does not filter; `…_after` includes its instant, `…_before` does not."""
+
+    status: PaymentStatus | None = None
+    notify_status: ResultStatus | None = None
+    order_no: str | None = None
+    notify_url: str | None = None
+    has_conflict: bool | None = None
+    settled_after: datetime | None = None
+    settled_before: datetime | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+def payment_not_found(key: Key) -> NotFound:
+    """The error that names a key without a payment."""
+    return NotFound(f"there is no payment {key[1]!r} on platform {key[0]!r}", reason="PAYMENT_NOT_FOUND")
+
+
+def payments_by_key(tx: Transaction, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, PaymentView]:
+    """The payments of these keys, as far as there are any."""
+    payments = tx.by_keys(Payment, [Payment.platform_id, Payment.payment_code], list(dict.fromkeys(keys)), lock=lock)
+    results = tx.by_keys(PaymentResult, [PaymentResult.payment_id], [[payment.id] for payment in payments])
+    result_of = {result.payment_id: result for result in results}
+    return {(p.platform_id, p.payment_code): _view(p, result_of.get(p.id)) for p in payments}
+
+
+def newest_payments(tx: Transaction, wanted: PaymentFilter, limit: int, below_id: int | None) -> list[PaymentView]:
+    """A page of payments, newest first, below an id."""
+    joined = Payment.select(Payment, PaymentResult.notify_status, PaymentResult.disposition).join(
+        PaymentResult, JOIN.LEFT_OUTER, on=(PaymentResult.payment_id == Payment.id)
+    )
+    query = joined.where(*_conditions(wanted, below_id)).order_by(Payment.id.desc()).limit(limit)
+    return [_view(row, row) for row in tx.rows(query)]
+
+
+def _view(payment: Row, result: Row | None) -> PaymentView:
+    return PaymentView(payment, result.notify_status, result.disposition) if result else PaymentView(payment)
+
+
+def _conditions(wanted: PaymentFilter, below_id: int | None) -> list[Any]:
+    candidates = [
+        (below_id, Payment.id < below_id),
+        (wanted.status, Payment.status == wanted.status),
+        (wanted.notify_status, PaymentResult.notify_status == wanted.notify_status),
+        (wanted.order_no, Payment.order_no == wanted.order_no),
+        (wanted.notify_url, Payment.notify_url == wanted.notify_url),
+        (wanted.has_conflict, Payment.conflict_time.is_null(not wanted.has_conflict)),
+        (wanted.settled_after, Payment.settle_time >= wanted.settled_after),
+        (wanted.settled_before, Payment.settle_time < wanted.settled_before),
+        (wanted.created_after, Payment.create_time >= wanted.created_after),
+        (wanted.created_before, Payment.create_time < wanted.created_before),
+    ]
+    return [Payment.id > 0, *(condition for given, condition in candidates if given is not None)]
