@@ -8,9 +8,9 @@ PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
 # The first of these that is new enough makes .venv. `make clean` first to change it: make clean test PYTHON=python3.13
 PYTHONS := $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11)
 
-# The last release, and where git keeps it, also in a worktree
+# The last release, and its contracts as buf takes them, also in a worktree
 RELEASE = $(shell git describe --tags --abbrev=0 --match 'v*' 2>/dev/null)
-REPOSITORY = $(shell git rev-parse --path-format=absolute --git-common-dir)
+RELEASED = $(shell git rev-parse --path-format=absolute --git-common-dir)\#format=git,tag=$(RELEASE)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -71,7 +71,7 @@ proto: $(VENV)/.dev ## Write the generated code anew
 proto-check: $(VENV)/.dev ## Check the contracts: style, format, breaking changes, generated code
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code
-	$(if $(RELEASE),$(BIN)/buf breaking --against '$(REPOSITORY)#format=git,tag=$(RELEASE)',@echo 'buf breaking: no release to compare with')
+	$(if $(RELEASE),$(BIN)/buf breaking --against '$(RELEASED)',@echo 'buf breaking: no release to compare with')
 	$(BIN)/python protos/generate.py --check
 
 .PHONY: diagrams
