@@ -17,7 +17,8 @@ class NotifyLog:
     """Tells what became of each notification of a batch, once it is committed."""
 
     def __init__(self, log: Logger) -> None:
-        self._log = log
+        # Bound once: an unbound structlog logger is put together anew at every line.
+        self._log = log.bind()
 
     def answers(self, notifications: Sequence[Notification], answers: Sequence[Notified | Exception]) -> None:
         """Log what `answers` say of `notifications`. A crash is left to whoever answers the call."""

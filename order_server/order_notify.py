@@ -39,6 +39,8 @@ class OrderNotify:
             Contended: others changed the same orders on every try.
             Unavailable: the database is away, or the result is unknown. The same batch again decides it.
         """
+        if not notifications:
+            return []
         answers = self._together(notifications)
         self._log.answers(notifications, answers)
         return answers
