@@ -16,6 +16,7 @@ from core.outbox.read import ScheduleFilter
 from core.rules.codes import PaymentStatus, ResultStatus
 from core.rules.errors import AlreadyExists, NotAllowed, NotFound, PaylatchError, Precondition
 from core.store.database import Database
+from core.store.rehearsal import carry_out
 from core.store.transaction import Row, Transaction
 from payment_server.notification import notification_of
 from payment_server.views import Key, PaymentView, payment_not_found, payments_by_key
@@ -38,14 +39,6 @@ class Retried:
     result: Row | PaylatchError | None
 
 
-class _DryRun(Exception):
-    """Ends a dry run's transaction, so that nothing of it stays."""
-
-    def __init__(self, results: list[Retried]) -> None:
-        super().__init__("dry run")
-        self.results = results
-
-
 def schedule_not_found(key: Key) -> NotFound:
     """The error that names a key without a schedule."""
     return NotFound(
@@ -63,22 +56,23 @@ class RetrySchedules:
 
     def __call__(self, operation: Operation, selection: Selection, *, validate_only: bool) -> list[Retried]:
         """What became of each schedule; with `validate_only`, what would."""
-        try:
-            results = self._database.transact(lambda tx: self._run(tx, operation, selection, validate_only))
-        except _DryRun as dry_run:
-            return dry_run.results
-        changed = sum(not isinstance(retried.result, PaylatchError) for retried in results)
-        self._log.info("operator.retried", action=operation.act.value, operator=operation.operator, count=changed)
+        results = self._database.transact(
+            lambda tx: carry_out(tx, lambda: self._run(tx, operation, selection), validate_only=validate_only)
+        )
+        if not validate_only:
+            changed = sum(not isinstance(retried.result, PaylatchError) for retried in results)
+            self._log.info(
+                "operator.retried", action=operation.act.name.lower(), operator=operation.operator, count=changed
+            )
         return results
 
-    def _run(self, tx: Transaction, operation: Operation, selection: Selection, dry: bool) -> list[Retried]:
+    def _run(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Retried]:
         restoring = operation.act is Act.RESTORE
         results = (self._restore if restoring else self._change)(tx, operation, selection)
         after = {_key(row): row for row in read.schedules(tx, [retried.key for retried in results])}
-        results = [replace(r, result=after[r.key]) if r.result is None else r for r in results]
-        if dry:
-            raise _DryRun(results)
-        return results
+        return [
+            replace(retried, result=after[retried.key]) if retried.result is None else retried for retried in results
+        ]
 
     def _change(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Retried]:
         """Move the schedules that are there."""

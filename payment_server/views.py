@@ -10,6 +10,7 @@ from peewee import JOIN
 from core.outbox.tables import PaymentResult
 from core.rules.codes import Disposition, PaymentStatus, ResultStatus
 from core.rules.errors import NotFound
+from core.store.paging import Page, PageRequest, narrowed, newest_first
 from core.store.transaction import Row, Transaction
 from payment_server.tables import Payment
 
@@ -54,22 +55,21 @@ def payments_by_key(tx: Transaction, keys: Sequence[Key], *, lock: bool = False)
     return {(p.platform_id, p.payment_code): _view(p, result_of.get(p.id)) for p in payments}
 
 
-def newest_payments(tx: Transaction, wanted: PaymentFilter, limit: int, below_id: int | None) -> list[PaymentView]:
-    """A page of payments, newest first, below an id."""
+def newest_payments(tx: Transaction, wanted: PaymentFilter, page: PageRequest) -> Page[PaymentView]:
+    """A page of payments, newest first."""
     joined = Payment.select(Payment, PaymentResult.notify_status, PaymentResult.disposition).join(
         PaymentResult, JOIN.LEFT_OUTER, on=(PaymentResult.payment_id == Payment.id)
     )
-    query = joined.where(*_conditions(wanted, below_id)).order_by(Payment.id.desc()).limit(limit)
-    return [_view(row, row) for row in tx.rows(query)]
+    found = newest_first(tx, Payment, narrowed(joined, *_filters(wanted)), page)
+    return Page([_view(row, row) for row in found.rows], found.last)
 
 
 def _view(payment: Row, result: Row | None) -> PaymentView:
     return PaymentView(payment, result.notify_status, result.disposition) if result else PaymentView(payment)
 
 
-def _conditions(wanted: PaymentFilter, below_id: int | None) -> list[Any]:
-    candidates = [
-        (below_id, Payment.id < below_id),
+def _filters(wanted: PaymentFilter) -> list[tuple[Any, Any]]:
+    return [
         (wanted.status, Payment.status == wanted.status),
         (wanted.notify_status, PaymentResult.notify_status == wanted.notify_status),
         (wanted.order_no, Payment.order_no == wanted.order_no),
@@ -80,4 +80,3 @@ def _conditions(wanted: PaymentFilter, below_id: int | None) -> list[Any]:
         (wanted.created_after, Payment.create_time >= wanted.created_after),
         (wanted.created_before, Payment.create_time < wanted.created_before),
     ]
-    return [Payment.id > 0, *(condition for given, condition in candidates if given is not None)]

@@ -1,12 +1,12 @@
 """What an operator does to schedules (SPEC 7): requeue, due now, reopen, another target.
 
-Each act is audited in its own transaction, and none is done twice. Never decides by itself: a person or reconcile asked.
+Each act is audited in its own transaction, and none is done twice. Never decides by itself: a person asked for it.
 """
 
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum
 
 from core.outbox.lapse import note_lapses
 from core.outbox.policy import OutboxPolicy
@@ -18,13 +18,13 @@ from core.rules.life_cycles import RESULT, SCHEDULE, Move
 from core.store.transaction import Row, Transaction
 
 
-class Act(Enum):
-    """What is asked for; the value is its name in the audit. All but DUE_NOW are events of the life cycle."""
+class Act(IntEnum):
+    """What is asked for; the lower-case name stands in the audit."""
 
-    REQUEUE = "requeue"
-    DUE_NOW = "due_now"
-    REOPEN = "reopen"
-    RESTORE = "restore"
+    REQUEUE = 1
+    DUE_NOW = 2
+    REOPEN = 3
+    RESTORE = 4
 
 
 EVENTS = {Act.REQUEUE: "requeue", Act.DUE_NOW: "retry", Act.REOPEN: "reopen"}
@@ -108,7 +108,7 @@ def audit(tx: Transaction, operation: Operation, keys: Sequence[tuple[str, str]]
         [
             {
                 "action_id": operation.action_id,
-                "action": operation.act.value,
+                "action": operation.act.name.lower(),
                 "platform_id": platform_id,
                 "payment_code": payment_code,
                 "operator": operation.operator,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.rules.retry_policy import RetryPolicy
+from core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +37,16 @@ class OutboxPolicy:
     lease: timedelta
     batch_size: int
     dice: Callable[[], float]
+
+    @classmethod
+    def of(cls, settings: Settings, dice: Callable[[], float]) -> "OutboxPolicy":
+        """The policy that the settings describe."""
+        return cls(
+            retry=settings.retry_policy(),
+            breaker=BreakerPolicy(
+                settings.breaker_threshold, settings.breaker_first_wait, settings.breaker_longest_wait
+            ),
+            lease=settings.notify_lease,
+            batch_size=settings.notify_batch_size,
+            dice=dice,
+        )

@@ -7,6 +7,7 @@ from typing import Any
 
 from core.outbox.tables import NotifyAttempt, NotifySchedule
 from core.rules.codes import ScheduleStatus
+from core.store.paging import Page, PageRequest, narrowed, newest_first
 from core.store.transaction import Row, Transaction
 
 
@@ -41,36 +42,25 @@ def attempts(tx: Transaction, schedule_id: int) -> list[Row]:
     )
 
 
-def newest_schedules(tx: Transaction, wanted: ScheduleFilter, limit: int, below_id: int | None) -> list[Row]:
-    """A page of schedules, newest first, below an id."""
-    query = NotifySchedule.select().where(*conditions(wanted))
-    if below_id is not None:
-        query = query.where(NotifySchedule.id < below_id)
-    return tx.rows(query.order_by(NotifySchedule.id.desc()).limit(limit))
+def newest_schedules(tx: Transaction, wanted: ScheduleFilter, page: PageRequest) -> Page[Row]:
+    """A page of schedules, newest first."""
+    return newest_first(tx, NotifySchedule, narrowed(NotifySchedule.select(), *_filters(wanted)), page)
 
 
 def oldest_schedules(tx: Transaction, wanted: ScheduleFilter, limit: int) -> list[Row]:
     """The first `limit` schedules, held until the transaction ends."""
-    query = NotifySchedule.select().where(*conditions(wanted)).order_by(NotifySchedule.id).limit(limit)
+    query = narrowed(NotifySchedule.select(), *_filters(wanted)).order_by(NotifySchedule.id).limit(limit)
     return tx.rows(query, lock=True)
 
 
-def conditions(wanted: ScheduleFilter) -> list[Any]:
-    """The filter as conditions; one that is always true when nothing filters."""
+def _filters(wanted: ScheduleFilter) -> list[tuple[Any, Any]]:
     table = NotifySchedule
-    found: list[Any] = [table.id > 0]
-    if wanted.status is not None:
-        found.append(table.notify_status == wanted.status)
-    if wanted.notify_url is not None:
-        found.append(table.notify_url == wanted.notify_url)
-    if wanted.order_no is not None:
-        found.append(table.order_no == wanted.order_no)
-    if wanted.created_after is not None:
-        found.append(table.create_time >= wanted.created_after)
-    if wanted.created_before is not None:
-        found.append(table.create_time < wanted.created_before)
-    if wanted.due_before is not None:
-        found.append(table.next_notify_time < wanted.due_before)
-    if wanted.is_handled is not None:
-        found.append(table.handled_time.is_null(not wanted.is_handled))
-    return found
+    return [
+        (wanted.status, table.notify_status == wanted.status),
+        (wanted.notify_url, table.notify_url == wanted.notify_url),
+        (wanted.order_no, table.order_no == wanted.order_no),
+        (wanted.created_after, table.create_time >= wanted.created_after),
+        (wanted.created_before, table.create_time < wanted.created_before),
+        (wanted.due_before, table.next_notify_time < wanted.due_before),
+        (wanted.is_handled, table.handled_time.is_null(not wanted.is_handled)),
+    ]

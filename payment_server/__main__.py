@@ -1,0 +1,28 @@
+"""`python -m payment_server`: serves until it is told to stop."""
+
+import sys
+
+from core.clock import Clock
+from core.logs import Logger
+from core.process import run_process
+from core.rpc.lifecycle import run_until_signal
+from core.settings import Settings
+from payment_server.compose import compose
+
+
+def serve(settings: Settings, clock: Clock, log: Logger) -> int:
+    """Serve on the payment address; answers the exit code."""
+    composed = compose(settings, clock, log)
+    address = composed.server.bind(settings.payment_address, allow_plaintext=settings.allow_plaintext)
+    composed.server.start()
+    log.info("process.serving", address=address)
+    return run_until_signal(log, composed.stop_steps(settings.stop_bound))
+
+
+def main() -> int:
+    """Run as a process of its own."""
+    return run_process("payment-server", serve)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The scheduler's one place where its parts are put together. Owns their order of starting and stopping."""
+
+import functools
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.clock import Clock
+from core.delivery.call import OrderNotifyCaller
+from core.delivery.deliver import Delivery
+from core.logs import Logger
+from core.outbox.policy import OutboxPolicy
+from core.process import holder_name
+from core.rpc.channels import Channels
+from core.rpc.lifecycle import StopStep
+from core.rpc.server import RpcServer, ServerOptions
+from core.settings import Settings
+from core.store.database import Database
+from core.store.migrate import Schema, require_current
+from scheduler.loops import Loops
+from scheduler.passes import ExpiryPass, RetryPass
+
+HEALTH_WORKERS = 2
+"""Threads of a server that answers nothing but health."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduler:
+    """All that must be stopped, and what to start: the loops, and the server for health."""
+
+    database: Database
+    channels: Channels
+    loops: Loops
+    server: RpcServer
+    targets: Sequence[str]
+    retry: RetryPass
+    expiry: ExpiryPass
+
+    def start_loops(self) -> None:
+        """A loop for each target, so that a dead or huge one delays no other, and one for what has expired."""
+        for target in self.targets:
+            self.loops.start(f"retry {target}", functools.partial(self.retry.run_once, target))
+        self.loops.start("expiry", self.expiry.run_once)
+
+    def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
+        """Say NOT_SERVING, finish the passes under way, then close what they used."""
+        seconds = bound.total_seconds()
+        return [
+            StopStep("health", 3, lambda: self.server.stop(0)),
+            StopStep("passes", seconds + 2, lambda: self.loops.stop(bound)),
+            StopStep("channels", 2, self.channels.close),
+            StopStep("database", 2, self.database.close),
+        ]
+
+
+def compose(settings: Settings, clock: Clock, log: Logger) -> Scheduler:
+    """The scheduler of these settings, not yet started.
+
+    Raises:
+        WrongSchema: the payment database is not at this version's schema.
+    """
+    database = Database.open(settings.payment_database_url, clock)
+    require_current(database, Schema.PAYMENT)
+    policy = OutboxPolicy.of(settings, random.random)
+    channels = Channels()
+    caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)
+    delivery = Delivery(database, caller, policy, log)
+    return Scheduler(
+        database=database,
+        channels=channels,
+        loops=Loops(clock, log, settings.scheduler_poll_interval),
+        server=RpcServer(log, clock, ServerOptions(workers=HEALTH_WORKERS)),
+        targets=settings.notify_targets,
+        retry=RetryPass(database, delivery, policy, clock, log, holder_name("scheduler")),
+        expiry=ExpiryPass(database, log),
+    )

@@ -1,0 +1,66 @@
+"""One pass of the scheduler over a target, and one over what has expired. Owns no loop: each runs once and counts."""
+
+from core.clock import Clock
+from core.delivery.deliver import Delivery, alarm
+from core.logs import Logger
+from core.outbox.claim import claim
+from core.outbox.expire import expire
+from core.outbox.lease import Claim, Lease
+from core.outbox.policy import OutboxPolicy
+from core.outbox.record import Recorded
+from core.store.database import Database
+from core.store.transaction import Transaction
+
+EXPIRY_BATCH = 500
+"""Rows given up in one transaction at most."""
+
+
+class RetryPass:
+    """Claims the due rows of a target and delivers them."""
+
+    def __init__(
+        self, database: Database, delivery: Delivery, policy: OutboxPolicy, clock: Clock, log: Logger, holder: str
+    ) -> None:
+        self._database = database
+        self._delivery = delivery
+        self._policy = policy
+        self._clock = clock
+        self._log = log
+        self._holder = holder
+
+    def run_once(self, target: str) -> int:
+        """Deliver one batch; how many rows were claimed. 0: nothing is due, or the target must be left alone."""
+        claimed = self._claim(target)
+        if claimed is None:
+            return 0
+        self._delivery.deliver(claimed)
+        return len(claimed.rows)
+
+    def _claim(self, target: str) -> Claim | None:
+        lease = Lease.take(self._holder, self._policy.lease, self._clock)
+
+        def work(tx: Transaction) -> Claim | None:
+            recorded = Recorded()
+            claimed = claim(tx, target, lease, self._policy, recorded)
+            alarm(self._log, recorded.given_up)
+            return claimed
+
+        return self._database.transact(work)
+
+
+class ExpiryPass:
+    """Gives up what is past its window, whatever its target (SPEC 7)."""
+
+    def __init__(self, database: Database, log: Logger) -> None:
+        self._database = database
+        self._log = log
+
+    def run_once(self) -> int:
+        """Give up one batch; how many rows."""
+
+        def work(tx: Transaction) -> int:
+            recorded = expire(tx, EXPIRY_BATCH)
+            alarm(self._log, recorded.given_up)
+            return len(recorded.given_up)
+
+        return self._database.transact(work)
