@@ -10,6 +10,7 @@ from core.clock import Clock
 from core.delivery.call import OrderNotifyCaller
 from core.delivery.deliver import Delivery
 from core.logs import Logger
+from core.outbox.clock_guard import ClockGuard
 from core.outbox.policy import OutboxPolicy
 from core.process import holder_name
 from core.rpc.channels import Channels
@@ -73,5 +74,5 @@ def compose(settings: Settings, clock: Clock, log: Logger) -> Scheduler:
         server=RpcServer(log, clock, ServerOptions(workers=HEALTH_WORKERS)),
         targets=settings.notify_targets,
         retry=RetryPass(database, delivery, policy, clock, log, holder_name("scheduler")),
-        expiry=ExpiryPass(database, log),
+        expiry=ExpiryPass(database, ClockGuard(clock, log), log),
     )

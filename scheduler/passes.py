@@ -4,6 +4,7 @@ from core.clock import Clock
 from core.delivery.deliver import Delivery, alarm
 from core.logs import Logger
 from core.outbox.claim import claim
+from core.outbox.clock_guard import ClockGuard
 from core.outbox.expire import expire
 from core.outbox.lease import Claim, Lease
 from core.outbox.policy import OutboxPolicy
@@ -51,14 +52,17 @@ class RetryPass:
 class ExpiryPass:
     """Gives up what is past its window, whatever its target (SPEC 7)."""
 
-    def __init__(self, database: Database, log: Logger) -> None:
+    def __init__(self, database: Database, guard: ClockGuard, log: Logger) -> None:
         self._database = database
+        self._guard = guard
         self._log = log
 
     def run_once(self) -> int:
-        """Give up one batch; how many rows."""
+        """Give up one batch; how many rows. None while the clock is not to be trusted."""
 
         def work(tx: Transaction) -> int:
+            if not self._guard.allows(tx.now):
+                return 0
             recorded = expire(tx, EXPIRY_BATCH)
             alarm(self._log, recorded.given_up)
             return len(recorded.given_up)

@@ -25,6 +25,8 @@ def claim(tx: Transaction, target: str, lease: Lease, policy: OutboxPolicy, reco
 
     Lapsed leases found on the way are noted in the ledger; a row given up for them is in `recorded.given_up`.
     """
+    if target not in policy.targets:
+        return None
     if tx.is_rerun and (mine := _rows_under(tx, target, lease)):
         return _as_claim(target, lease, mine)
     due = _due_rows(tx, target, policy.batch_size)

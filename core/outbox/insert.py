@@ -44,11 +44,12 @@ def insert_schedules(
 ) -> list[Claim]:
     """Schedule `notifications` and, with a `lease`, claim them for the caller at once: one claim for each target.
 
-    Without a lease, and for a target that is paused or in trouble, rows are due at once and left to the scheduler.
+    Without a lease, and for a target that is paused, in trouble or no longer on the allow-list, rows are due at once
+    and left to the scheduler.
     """
     targets = {notification.notify_url for notification in notifications}
     ensure_targets(tx, targets)
-    claimable = unhindered_targets(tx, targets) if lease else set()
+    claimable = unhindered_targets(tx, targets & policy.targets) if lease else set()
     born_claimed = {n.payment_id for n in notifications if n.notify_url in claimable}
     tx.insert(
         NotifySchedule,

@@ -29,9 +29,11 @@ class BreakerPolicy:
 class OutboxPolicy:
     """See the module.
 
-    lease: how long a claim holds. batch_size: the most rows of one call. dice: a number from 0 up to 1, for jitter.
+    targets: the allow-list; rows of any other target are left alone. lease: how long a claim holds. batch_size: the
+    most rows of one call. dice: a number from 0 up to 1, for jitter.
     """
 
+    targets: frozenset[str]
     retry: RetryPolicy
     breaker: BreakerPolicy
     lease: timedelta
@@ -42,6 +44,7 @@ class OutboxPolicy:
     def of(cls, settings: Settings, dice: Callable[[], float]) -> "OutboxPolicy":
         """The policy that the settings describe."""
         return cls(
+            targets=frozenset(settings.notify_targets),
             retry=settings.retry_policy(),
             breaker=BreakerPolicy(
                 settings.breaker_threshold, settings.breaker_first_wait, settings.breaker_longest_wait
