@@ -25,14 +25,19 @@ class Move:
 
 
 class LifeCycle:
-    """One machine, and the table of its moves derived from it."""
+    """One machine, and the table of its moves derived from it.
 
-    def __init__(self, name: str, states: type[IntEnum], transitions: Sequence[tuple[str, IntEnum, IntEnum]]) -> None:
+    meanings: what each state says, in a line; a row begins in the first. transitions: event, from, to.
+    """
+
+    def __init__(
+        self, name: str, meanings: Mapping[IntEnum, str], transitions: Sequence[tuple[str, IntEnum, IntEnum]]
+    ) -> None:
         self.name = name
-        self.states = states
+        self.meanings = meanings
         self.machine = Machine(
             model=None,
-            states=states,
+            states=list(meanings),
             initial=None,
             auto_transitions=False,
             transitions=[list(transition) for transition in transitions],  # type: ignore[misc]  # enums are accepted
@@ -40,10 +45,9 @@ class LifeCycle:
         self._moves = self._derive_moves()
 
     def _derive_moves(self) -> Mapping[tuple[IntEnum, str], Move]:
+        states = {state.name: state for state in self.meanings}
         return {
-            (self.states[source], event.name): Move(
-                self.name, event.name, self.states[source], self.states[str(leg.dest)]
-            )
+            (states[source], event.name): Move(self.name, event.name, states[source], states[str(leg.dest)])
             for event in self.machine.events.values()
             for source, legs in event.transitions.items()
             for leg in legs
@@ -81,27 +85,36 @@ class LifeCycle:
 
 PAYMENT = LifeCycle(
     "payment.status",
-    PaymentStatus,
+    {
+        PaymentStatus.WAITING: "created; the platform has not reported how it ended",
+        PaymentStatus.SUCCESS: "the platform has the money; settled for ever",
+        PaymentStatus.FAILED: "no money was taken; settled for ever",
+    },
     [
         ("succeed", PaymentStatus.WAITING, PaymentStatus.SUCCESS),
         ("fail", PaymentStatus.WAITING, PaymentStatus.FAILED),
     ],
 )
-"""WAITING: created, the platform has not reported. SUCCESS and FAILED: settled, for ever."""
 
 RESULT = LifeCycle(
     "payment_result.notify_status",
-    ResultStatus,
+    {
+        ResultStatus.UNNOTIFIED: "settled; the order side may not know it yet",
+        ResultStatus.NOTIFIED: "the order side has it, and said what it did with it",
+    },
     [
         ("acknowledge", ResultStatus.UNNOTIFIED, ResultStatus.NOTIFIED),
         ("reopen", ResultStatus.NOTIFIED, ResultStatus.UNNOTIFIED),
     ],
 )
-"""UNNOTIFIED: the order side may not have it. NOTIFIED: it answered what it did with it."""
 
 SCHEDULE = LifeCycle(
     "notify_schedule.notify_status",
-    ScheduleStatus,
+    {
+        ScheduleStatus.NOTIFYING: "being delivered: due, waiting for its time, or held by a worker",
+        ScheduleStatus.FAILED: "given up or abandoned, with the reason; open until a person has handled it",
+        ScheduleStatus.SUCCESS: "the order side has it",
+    },
     [
         ("retry", ScheduleStatus.NOTIFYING, ScheduleStatus.NOTIFYING),
         ("give_up", ScheduleStatus.NOTIFYING, ScheduleStatus.FAILED),
@@ -112,11 +125,16 @@ SCHEDULE = LifeCycle(
         ("reopen", ScheduleStatus.SUCCESS, ScheduleStatus.NOTIFYING),
     ],
 )
-"""NOTIFYING: being delivered. FAILED: given up, a person looks. SUCCESS: the order side has it."""
 
 ORDER = LifeCycle(
     "order.order_status",
-    OrderStatus,
+    {
+        OrderStatus.NEW: "can be paid or cancelled",
+        OrderStatus.PAID: "paid; not worked on yet",
+        OrderStatus.PROCESSING: "being worked on",
+        OrderStatus.COMPLETED: "done; for ever",
+        OrderStatus.CANCELLED: "called off before it was paid; for ever",
+    },
     [
         ("pay", OrderStatus.NEW, OrderStatus.PAID),
         ("process", OrderStatus.PAID, OrderStatus.PROCESSING),
@@ -124,11 +142,15 @@ ORDER = LifeCycle(
         ("cancel", OrderStatus.NEW, OrderStatus.CANCELLED),
     ],
 )
-"""NEW: payable or cancellable. PAID, PROCESSING, COMPLETED: one after the other. CANCELLED: for ever."""
 
 ORDER_PAYMENT = LifeCycle(
     "order.payment_status",
-    OrderPaymentStatus,
+    {
+        OrderPaymentStatus.UNPAID: "no payment was begun",
+        OrderPaymentStatus.PAYING: "a payment is under way",
+        OrderPaymentStatus.PAID: "one payment paid it; for ever",
+        OrderPaymentStatus.FAILED: "the last payment failed; another may be made",
+    },
     [
         ("start", OrderPaymentStatus.UNPAID, OrderPaymentStatus.PAYING),
         ("start", OrderPaymentStatus.FAILED, OrderPaymentStatus.PAYING),
@@ -139,6 +161,5 @@ ORDER_PAYMENT = LifeCycle(
         ("fail", OrderPaymentStatus.PAYING, OrderPaymentStatus.FAILED),
     ],
 )
-"""UNPAID, PAYING and FAILED can still be paid. PAID: for ever."""
 
 ALL = (PAYMENT, RESULT, SCHEDULE, ORDER, ORDER_PAYMENT)
