@@ -4,8 +4,9 @@ Never makes a remote call, and never reports a commit that raised as "not done" 
 """
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from playhouse.pool import MaxConnectionsExceeded
@@ -85,7 +86,7 @@ class Database:
 
     def _attempt(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
         try:
-            with self.pool.connection_context():
+            with self._turn(write=write), self.pool.connection_context():
                 self.dialect.begin(self.pool, write=write)
                 result = self._work(work, is_rerun=is_rerun)
                 self._commit()
@@ -94,6 +95,9 @@ class Database:
             raise
         except Exception as error:
             raise self._translated(error) from error
+
+    def _turn(self, *, write: bool) -> AbstractContextManager[Any]:
+        return self.dialect.turn_to_write() if write else nullcontext()
 
     def _work(self, work: Callable[[Transaction], T], *, is_rerun: bool) -> T:
         transaction = Transaction(self.pool, self.dialect, self.clock, is_rerun=is_rerun)

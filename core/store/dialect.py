@@ -1,13 +1,16 @@
 """What differs between database engines, in one place and by name. Owns SQL text; never opens a transaction."""
 
 import sqlite3
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from enum import Enum, auto
 from typing import Any, Protocol
 
 from peewee import PeeweeException
 from playhouse.pool import PooledDatabase, PooledSqliteDatabase
+
+from core.rules.errors import Unavailable
 
 BUSY_TIMEOUT_SECONDS = 10
 """How long a statement or a pool waits for its turn before it fails."""
@@ -26,6 +29,10 @@ class Dialect(Protocol):
 
     def connect(self, pool_size: int) -> PooledDatabase:
         """A pool of connections; opens none yet."""
+        ...
+
+    def turn_to_write(self) -> AbstractContextManager[Any]:
+        """This thread's turn among those of the process that write, where an engine has but one writer."""
         ...
 
     def begin(self, database: PooledDatabase, *, write: bool) -> None:
@@ -73,6 +80,7 @@ class Sqlite:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._writers = threading.Lock()
 
     def connect(self, pool_size: int) -> PooledDatabase:
         """A pool of connections to the file."""
@@ -88,6 +96,16 @@ class Sqlite:
                 ("foreign_keys", 1),
             ],
         )
+
+    @contextmanager
+    def turn_to_write(self) -> Iterator[None]:
+        """Queue inside the process: SQLite itself polls, and lets a writer starve for half a second under load."""
+        if not self._writers.acquire(timeout=BUSY_TIMEOUT_SECONDS):
+            raise Unavailable("the database was busy for too long", reason="DATABASE_BUSY")
+        try:
+            yield
+        finally:
+            self._writers.release()
 
     def begin(self, database: PooledDatabase, *, write: bool) -> None:
         """Take the write lock at once: a later upgrade from reading fails whatever the busy timeout."""
