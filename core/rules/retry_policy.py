@@ -74,5 +74,5 @@ class RetryPolicy:
             return None
         jittered = wait * (1 + self.jitter * (2 * dice() - 1))
         if at_least > jittered:
-            return min(now + at_least, give_up_time)
+            return now + min(at_least, give_up_time - now)
         return now + jittered if now + jittered < give_up_time else None
