@@ -37,7 +37,7 @@ class Unmet:
 
 
 class FollowUp(Protocol):
-    """One thing that a paid order needs. Implement it, and add it to the tuple in `order_server.__main__`."""
+    """One thing that a paid order needs. Implement it, and add it to FOLLOW_UPS in `order_server.compose`."""
 
     @property
     def name(self) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from core.rpc.status import ItemFailure
 from core.rpc.translate import to_timestamp
 from core.rules.codes import OrderPaymentStatus, OrderStatus
 from core.store.transaction import Row
@@ -13,7 +12,7 @@ from order_server.ledger import Notified
 from order_server.notifies import NotifyView
 from order_server.order_rows import Item, OrderView
 from order_server.rules import StatusName
-from paylatch.order.v1 import batch_pb2, order_notify_service_pb2, order_payment_pb2, order_pb2
+from paylatch.order.v1 import order_notify_service_pb2, order_payment_pb2, order_pb2
 
 
 def order_message(order: OrderView) -> order_pb2.Order:
@@ -129,11 +128,6 @@ def voucher_message(row: Row) -> order_pb2.Voucher:
     return order_pb2.Voucher(
         code=row.code, order_no=row.order_no, sku=row.sku, create_time=to_timestamp(row.create_time)
     )
-
-
-def item_error_message(failure: ItemFailure) -> batch_pb2.ItemError:
-    """Why an item of a batch failed."""
-    return batch_pb2.ItemError(code=failure.code, reason=failure.reason, message=failure.message)
 
 
 def _resolution(row: Row, resolutions: Any) -> Mapping[str, Any]:

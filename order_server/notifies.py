@@ -8,9 +8,9 @@ from typing import NamedTuple
 from core.rules.codes import Disposition, NotifyOutcome
 from core.rules.errors import NotFound
 from core.store.database import Database
+from core.store.paging import Page, PageRequest, narrowed, newest_time_first
 from core.store.transaction import Row, Transaction
 from order_server.order_rows import paid_by
-from order_server.paging import Page, PageRequest, narrowed, newest_time_first
 from order_server.rules import PaymentKey
 from order_server.tables import Order, OrderPaymentNotify
 

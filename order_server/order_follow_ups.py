@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 from core.logs import Logger
 from core.rules.errors import NotAllowed, NotFound, Precondition
 from core.store.database import Database
+from core.store.paging import Page, PageRequest, narrowed, newest_first
+from core.store.rehearsal import carry_out
 from core.store.transaction import LostRace, Row, Transaction
 from order_server.follow_ups import FollowUps, Need
-from order_server.paging import Page, PageRequest, narrowed, newest_first
-from order_server.rehearsal import carry_out
 from order_server.rules import FollowUpResolution
 from order_server.tables import OrderFollowUp
 

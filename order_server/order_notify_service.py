@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import grpc
 
 from core.logs import Logger
-from core.rpc.interceptors import new_error_id, report_crash
-from core.rpc.status import is_expected, item_error
+from core.rpc.items import item_failure
 from core.rules.errors import InvalidInput
 from order_server import messages, requests
 from order_server.order_notify import Answer, OrderNotify
@@ -17,7 +16,7 @@ from paylatch.order.v1 import order_notify_service_pb2_grpc as pb_grpc
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["OrderNotifyService"].full_name
 
 
-class OrderNotifyServicer(pb_grpc.OrderNotifyServiceServicer):
+class OrderNotifyService(pb_grpc.OrderNotifyServiceServicer):
     """The RPCs by which the payment side tells of settled payments."""
 
     def __init__(self, order_notify: OrderNotify, log: Logger) -> None:
@@ -46,18 +45,11 @@ class OrderNotifyServicer(pb_grpc.OrderNotifyServiceServicer):
     def _result(self, item: pb.OrderNotifyRequest, answer: Answer) -> pb.BatchOrderNotifyResult:
         result = pb.BatchOrderNotifyResult(platform_id=item.platform_id, payment_code=item.payment_code)
         if isinstance(answer, Exception):
-            result.error.CopyFrom(messages.item_error_message(item_error(answer, self._error_id(item, answer))))
+            key = {"platform_id": item.platform_id, "payment_code": item.payment_code}
+            result.error.CopyFrom(item_failure(self._log, answer, **key))
         else:
             result.response.CopyFrom(messages.notified_message(answer))
         return result
-
-    def _error_id(self, item: pb.OrderNotifyRequest, error: Exception) -> str:
-        """Where a crash is found in the log; nothing for an error that says all by itself."""
-        if is_expected(error):
-            return ""
-        error_id = new_error_id()
-        report_crash(self._log, error, error_id, platform_id=item.platform_id, payment_code=item.payment_code)
-        return error_id
 
 
 def _read(item: pb.OrderNotifyRequest) -> Notification | InvalidInput:

@@ -2,7 +2,8 @@
 
 import grpc
 
-from core.rpc.status import item_error
+from core.logs import Logger
+from core.rpc.items import item_failure
 from core.rules.errors import InvalidInput, NotFound
 from order_server import messages, requests
 from order_server.notifies import NotifyView, OrderPaymentNotifies
@@ -19,7 +20,7 @@ from paylatch.order.v1 import order_service_pb2_grpc as pb_grpc
 SERVICE_NAME = pb.DESCRIPTOR.services_by_name["OrderService"].full_name
 
 
-class OrderServicer(pb_grpc.OrderServiceServicer):
+class OrderService(pb_grpc.OrderServiceServicer):
     """The RPCs for the owners of orders and for operators."""
 
     def __init__(
@@ -29,12 +30,14 @@ class OrderServicer(pb_grpc.OrderServiceServicer):
         notifies: OrderPaymentNotifies,
         follow_ups: OrderFollowUps,
         stock: Stock,
+        log: Logger,
     ) -> None:
         self._orders = orders
         self._exceptions = exceptions
         self._notifies = notifies
         self._follow_ups = follow_ups
         self._stock = stock
+        self._log = log
 
     def CreateOrder(self, request: pb.CreateOrderRequest, context: grpc.ServicerContext) -> pb.CreateOrderResponse:
         """Create an order."""
@@ -128,8 +131,18 @@ class OrderServicer(pb_grpc.OrderServiceServicer):
         found = iter(self._notifies.batch_get([key for key in read if isinstance(key, PaymentKey)]))
         answers = [next(found) if isinstance(key, PaymentKey) else key for key in read]
         return pb.BatchGetOrderPaymentNotifiesResponse(
-            results=[_result(key, answer) for key, answer in zip(request.requests, answers, strict=True)]
+            results=[self._result(key, answer) for key, answer in zip(request.requests, answers, strict=True)]
         )
+
+    def _result(
+        self, key: batch_pb2.PaymentKey, answer: NotifyView | NotFound | InvalidInput
+    ) -> pb.BatchGetOrderPaymentNotifiesResult:
+        result = pb.BatchGetOrderPaymentNotifiesResult(platform_id=key.platform_id, payment_code=key.payment_code)
+        if isinstance(answer, Exception):
+            result.error.CopyFrom(item_failure(self._log, answer))
+        else:
+            result.order_payment_notify.CopyFrom(messages.notify_message(answer))
+        return result
 
     def ListOrderFollowUps(
         self, request: pb.ListOrderFollowUpsRequest, context: grpc.ServicerContext
@@ -185,14 +198,3 @@ def _read(key: batch_pb2.PaymentKey) -> PaymentKey | InvalidInput:
         return requests.read_payment_key(key)
     except InvalidInput as error:
         return error
-
-
-def _result(
-    key: batch_pb2.PaymentKey, answer: NotifyView | NotFound | InvalidInput
-) -> pb.BatchGetOrderPaymentNotifiesResult:
-    result = pb.BatchGetOrderPaymentNotifiesResult(platform_id=key.platform_id, payment_code=key.payment_code)
-    if isinstance(answer, Exception):
-        result.error.CopyFrom(messages.item_error_message(item_error(answer)))
-    else:
-        result.order_payment_notify.CopyFrom(messages.notify_message(answer))
-    return result

@@ -10,10 +10,10 @@ from core.rules.codes import OrderPaymentStatus, OrderStatus
 from core.rules.errors import AlreadyExists, IllegalEvent
 from core.rules.life_cycles import ORDER, ORDER_PAYMENT
 from core.store.database import Database
+from core.store.paging import Page, PageRequest, narrowed, newest_time_first, oldest_first
 from core.store.transaction import Row, Transaction
 from order_server.order_changes import OrderChanges
 from order_server.order_rows import Item, OrderView, order_row, views
-from order_server.paging import Page, PageRequest, narrowed, newest_time_first, oldest_first
 from order_server.rules import OrderChange, OrderMoves
 from order_server.tables import Order, OrderItem, OrderStatusLog, Voucher
 

@@ -7,12 +7,12 @@ from core.rules.codes import Disposition, ExceptionResolution
 from core.rules.errors import IllegalEvent, NotAllowed, NotFound, Precondition
 from core.rules.limits import MAX_TEXT
 from core.store.database import Database
+from core.store.paging import Page, PageRequest, narrowed, newest_first
+from core.store.rehearsal import carry_out
 from core.store.transaction import LostRace, Row, Transaction
 from order_server.notifies import NotifyView, beside_orders, rows_by_key
 from order_server.order_changes import OrderChanges
 from order_server.order_rows import order_row, state_of
-from order_server.paging import Page, PageRequest, narrowed, newest_first
-from order_server.rehearsal import carry_out
 from order_server.rules import OrderChange, PaymentKey, moves_when_paid
 from order_server.tables import OrderPaymentNotify
 

@@ -8,12 +8,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.rpc import translate
 from core.rules.limits import MAX_BATCH, MAX_ITEMS, Checker
+from core.store.paging import PageRequest
 from order_server import enums
 from order_server.notifies import NotifyFilter
 from order_server.order_follow_ups import FollowUpAct, FollowUpFilter, FollowUpKey
 from order_server.order_rows import Item
 from order_server.orders import NewOrder, OrderAct, OrderFilter
-from order_server.paging import PageRequest
 from order_server.payment_exceptions import ExceptionFilter, Resolve
 from order_server.rules import Notification, PaymentKey
 from order_server.stock import SetStock

@@ -1,0 +1,82 @@
+"""The order server's one place where its parts are put together. Owns their order of starting and stopping.
+
+Adding a follow-up is writing its class and adding it to FOLLOW_UPS.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.clock import Clock
+from core.logs import Logger
+from core.rpc.lifecycle import StopStep
+from core.rpc.server import RpcServer, ServerOptions
+from core.settings import Settings
+from core.store.database import Database
+from core.store.migrate import Schema, require_current
+from order_server import order_notify_service, order_service
+from order_server.follow_ups import FollowUp, FollowUps
+from order_server.issue_vouchers import IssueVouchers
+from order_server.notifies import OrderPaymentNotifies
+from order_server.notify_log import NotifyLog
+from order_server.order_changes import OrderChanges
+from order_server.order_follow_ups import OrderFollowUps
+from order_server.order_notify import OrderNotify
+from order_server.order_notify_service import OrderNotifyService
+from order_server.order_service import OrderService
+from order_server.orders import Orders
+from order_server.payment_exceptions import PaymentExceptions
+from order_server.stock import Stock
+from order_server.take_inventory import TakeInventory
+from paylatch.order.v1.order_notify_service_pb2_grpc import add_OrderNotifyServiceServicer_to_server
+from paylatch.order.v1.order_service_pb2_grpc import add_OrderServiceServicer_to_server
+
+FOLLOW_UPS: Sequence[FollowUp] = (TakeInventory(), IssueVouchers())
+"""What a paid order needs, in the order in which it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderServer:
+    """All that must be stopped, the server to start, and the use case for those who notify without RPC."""
+
+    database: Database
+    order_notify: OrderNotify
+    server: RpcServer
+
+    def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
+        """Refuse new calls, finish handlers, which may still commit, then close what they used."""
+        seconds = bound.total_seconds()
+        return [
+            StopStep("calls", seconds + 2, lambda: self.server.stop(seconds)),
+            StopStep("handlers", seconds, lambda: self.server.drained(seconds)),
+            StopStep("database", 2, self.database.close),
+        ]
+
+
+def compose(settings: Settings, clock: Clock, log: Logger, follow_ups: Sequence[FollowUp] = FOLLOW_UPS) -> OrderServer:
+    """The order server of these settings, not yet bound to its address.
+
+    Raises:
+        WrongSchema: the order database is not at this version's schema.
+    """
+    database = Database.open(settings.order_database_url, clock)
+    require_current(database, Schema.ORDER)
+    running = FollowUps(follow_ups, database.dialect.failure, log)
+    changes = OrderChanges(running)
+    order_notify = OrderNotify(database, changes, NotifyLog(log))
+    service = OrderService(
+        Orders(database, changes, log),
+        PaymentExceptions(database, changes, log),
+        OrderPaymentNotifies(database),
+        OrderFollowUps(database, running, log),
+        Stock(database, log),
+        log,
+    )
+    server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))
+    server.add(
+        add_OrderNotifyServiceServicer_to_server,
+        OrderNotifyService(order_notify, log),
+        order_notify_service.SERVICE_NAME,
+    )
+    server.add(add_OrderServiceServicer_to_server, service, order_service.SERVICE_NAME)
+    return OrderServer(database, order_notify, server)
