@@ -16,7 +16,8 @@ from core.rules.notify_url import AllowList, why_not
 from core.rules.retry_policy import RetryPolicy
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
+_LONGEST_DAYS = 3_650
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
 _DATABASE = re.compile(r"sqlite:///.+")
 
@@ -25,14 +26,17 @@ def parse_duration(value: object) -> timedelta:
     """`15s`, `5m`, `1.5h`, `3d` or `200ms` as a duration.
 
     Raises:
-        ValueError: it reads as none of these.
+        ValueError: it reads as none of these, or is longer than ten years: now + duration must be on the calendar.
     """
     if isinstance(value, timedelta):
         return value
     match = _DURATION.fullmatch(str(value).strip())
     if match is None:
         raise ValueError("must be a number and a unit of ms, s, m, h or d, such as 15s, 5m or 3d")
-    return timedelta(seconds=float(match[1]) * _UNITS[match[2]])
+    seconds = float(match[1]) * _UNITS[match[2]]
+    if seconds > _LONGEST_DAYS * _UNITS["d"]:
+        raise ValueError(f"must be at most {_LONGEST_DAYS}d")
+    return timedelta(seconds=seconds)
 
 
 def _positive(value: object) -> timedelta:

@@ -21,8 +21,9 @@ class BreakerPolicy:
 
     def wait(self, failures: int) -> timedelta:
         """How long the breaker stays open after `failures` in a row."""
-        doublings = min(max(failures - self.threshold, 0), 30)
-        return min(self.first_wait * (1 << doublings), self.longest_wait)
+        doublings = min(max(failures - self.threshold, 0), 100)
+        doubled = self.first_wait.total_seconds() * 2.0**doublings
+        return timedelta(seconds=min(doubled, self.longest_wait.total_seconds()))
 
 
 @dataclass(frozen=True, slots=True)
