@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,6 @@ LOWEST, MIDDLE, HIGHEST = (lambda: 0.0), (lambda: 0.5), (lambda: 1.0 - 2**-53)
 
 SPEC_7 = RetryPolicy(waits=DEFAULT_WAITS, max_attempts=10, window=timedelta(days=3), jitter=0.1)
 ONCE = RetryPolicy(waits=(), max_attempts=1, window=timedelta(minutes=1), jitter=0.1)
-
-
-def _policy(**changes: Any) -> RetryPolicy:
-    settings = {"waits": DEFAULT_WAITS, "max_attempts": 10, "window": timedelta(days=3), "jitter": 0.1}
-    return RetryPolicy(**(settings | changes))
 
 
 waits = st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=30))
@@ -154,17 +150,17 @@ def test_asking_for_a_wait_never_shortens_it(
 )
 def test_settings_that_contradict_each_other_are_refused_and_named(changes: dict[str, Any], told: str) -> None:
     with pytest.raises(ValueError, match=told.replace(".", r"\.")):
-        _policy(**changes)
+        replace(SPEC_7, **changes)
 
 
 @pytest.mark.parametrize("jitter", [0, 0.5])
 def test_both_ends_of_the_jitter_are_allowed(jitter: float) -> None:
-    assert _policy(jitter=jitter, window=timedelta(days=5)).longest_total >= sum(DEFAULT_WAITS, timedelta(0))
+    assert replace(SPEC_7, jitter=jitter, window=timedelta(days=5)).longest_total >= sum(DEFAULT_WAITS, timedelta(0))
 
 
 def test_a_window_one_microsecond_longer_than_the_worst_timetable_fits() -> None:
     longest = SPEC_7.longest_total
 
-    assert _policy(window=longest + timedelta(microseconds=1)).window > longest
+    assert replace(SPEC_7, window=longest + timedelta(microseconds=1)).window > longest
     with pytest.raises(ValueError, match="does not fit"):
-        _policy(window=longest)
+        replace(SPEC_7, window=longest)
