@@ -1,0 +1,294 @@
+"""The servers a command talks to. Owns their connections, the deadline of every call, and how a failed one is told."""
+
+import queue
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
+
+import grpc
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
+from core.rpc.channels import Channels
+from core.rpc.status import code_of, message_of, reason_of
+from core.rules.limits import MAX_BATCH, clean_text
+from core.rules.notify_url import NotifyUrl
+from core.rules.outcome import INVALID_ARGUMENT
+from paylatch.order.v1.batch_pb2 import PaymentKey
+from paylatch.order.v1.order_service_pb2_grpc import OrderServiceStub
+from paylatch.payment.v1.notify_schedule_service_pb2_grpc import NotifyScheduleServiceStub
+from paylatch.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
+
+CONNECT_SECONDS = 5.0
+DEADLINE_SECONDS = 30.0
+READ_TRIES = 3
+CALLS_AT_ONCE = 8
+
+Item = TypeVar("Item")
+Request = TypeVar("Request")
+Response = TypeVar("Response")
+
+_CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
+
+
+class CannotRun(Exception):
+    """A command cannot be run. The message says in one line why, and what to do."""
+
+
+class CallFailed(CannotRun):
+    """A server did not do what it was asked. violations: what it said of each wrong field or unmet precondition."""
+
+    def __init__(self, server: str, error: grpc.RpcError) -> None:
+        self.code = code_of(error)
+        self.violations = tuple(_violations(error))
+        # The message only puts the violations of a bad request into one line.
+        message = "" if self.code == INVALID_ARGUMENT and self.violations else message_of(error)
+        told = ": ".join(part for part in (reason_of(error), message) if part)
+        super().__init__(f"{server} answered {code_name(self.code)}: {told or 'no reason given'}")
+
+
+class Key(NamedTuple):
+    """The idempotency key of a payment."""
+
+    platform_id: str
+    payment_code: str
+
+    def __str__(self) -> str:
+        return f"{self.platform_id}/{self.payment_code}"
+
+    @property
+    def message(self) -> PaymentKey:
+        """The key as the contracts have it."""
+        return PaymentKey(platform_id=self.platform_id, payment_code=self.payment_code)
+
+
+class Keyed(Protocol):
+    """A message with the two fields of a key."""
+
+    @property
+    def platform_id(self) -> str:
+        """The payment's platform."""
+        ...
+
+    @property
+    def payment_code(self) -> str:
+        """The payment's code within it."""
+        ...
+
+
+def key_of(message: Keyed) -> Key:
+    """The key that a message carries."""
+    return Key(message.platform_id, message.payment_code)
+
+
+def code_name(code: int) -> str:
+    """The name of a gRPC status code; its number if it has none."""
+    return _CODE_NAMES.get(code, str(code))
+
+
+def chunks(items: Iterable[Item], size: int = MAX_BATCH) -> Iterator[list[Item]]:
+    """`items` in lists of at most `size`, none of them empty."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk
+
+
+class Server:
+    """One server, connected. name: what a person calls it. deadline: seconds, of each call."""
+
+    def __init__(self, name: str, address: str, deadline: float = DEADLINE_SECONDS) -> None:
+        self.name = name
+        self.address = address
+        self._target = _target(name, address)
+        self._deadline = deadline
+        self._channels = Channels()
+
+    def __str__(self) -> str:
+        return f"the {self.name} at {self.address}"
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """The connection to it, for its stubs."""
+        return self._channels.get(self._target)
+
+    def connect(self, bound: float = CONNECT_SECONDS) -> None:
+        """Wait until it is connected, at most `bound` seconds.
+
+        Raises:
+            CannotRun: it cannot be reached.
+        """
+        states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
+        self.channel.subscribe(states.put, try_to_connect=True)
+        try:
+            while (state := states.get(timeout=bound)) is not grpc.ChannelConnectivity.READY:
+                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                    raise self._unreachable()
+        except queue.Empty:
+            raise self._unreachable() from None
+        finally:
+            self.channel.unsubscribe(states.put)
+
+    def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
+        """The answer to one call, made once.
+
+        Raises:
+            CallFailed: it was not answered with OK.
+        """
+        try:
+            return method(request, timeout=self._deadline)
+        except grpc.RpcError as error:
+            raise CallFailed(str(self), error) from error
+
+    def read(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
+        """The answer to a call that changes nothing: made again when the server was away, once it is back.
+
+        Raises:
+            CallFailed: it was not answered with OK.
+        """
+        for _ in range(READ_TRIES - 1):
+            try:
+                return method(request, timeout=self._deadline, wait_for_ready=True)
+            except grpc.RpcError as error:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                    raise CallFailed(str(self), error) from error
+        return self.call(method, request)
+
+    def read_each(
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", requests: Iterable[Request]
+    ) -> Iterator[Response | CallFailed]:
+        """The answer to each of many calls that change nothing, in their order, a few of them under way at once."""
+        for chunk in chunks(requests, CALLS_AT_ONCE):
+            futures = [method.future(request, timeout=self._deadline, wait_for_ready=True) for request in chunk]
+            for request, future in zip(chunk, futures, strict=True):
+                try:
+                    yield future.result()
+                except grpc.RpcError:
+                    answer = self._try_read(method, request)
+                    yield answer
+
+    def close(self) -> None:
+        """Let the connection go."""
+        self._channels.close()
+
+    def _try_read(
+        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
+    ) -> Response | CallFailed:
+        try:
+            return self.read(method, request)
+        except CallFailed as failure:
+            return failure
+
+    def _unreachable(self) -> CannotRun:
+        option = f"--{self.name.split()[0]}-address"
+        return CannotRun(f"{self} cannot be reached: start it (paylatch up), or say with {option} where it is")
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentSide:
+    """The payment server and its services."""
+
+    server: Server
+    payments: PaymentServiceStub
+    schedules: NotifyScheduleServiceStub
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """The payment server at `address` (`host:port`, or `grpcs://host:port`), not connected yet."""
+        server = Server("payment server", address)
+        return cls(server, PaymentServiceStub(server.channel), NotifyScheduleServiceStub(server.channel))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSide:
+    """The order server and its service for operators."""
+
+    server: Server
+    orders: OrderServiceStub
+
+    @classmethod
+    def at(cls, address: str) -> Self:
+        """The order server at `address` (`host:port`, or `grpcs://host:port`), not connected yet."""
+        server = Server("order server", address)
+        return cls(server, OrderServiceStub(server.channel))
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """Both servers, connected. Closes them at the end of a `with`."""
+
+    payment: PaymentSide
+    order: OrderSide
+
+    @classmethod
+    def connect(cls, payment_address: str, order_address: str) -> Self:
+        """Connect to both.
+
+        Raises:
+            CannotRun: one of them cannot be reached, or its address is none.
+        """
+        clients = cls(PaymentSide.at(payment_address), OrderSide.at(order_address))
+        try:
+            clients.payment.server.connect()
+            clients.order.server.connect()
+        except BaseException:
+            clients.close()
+            raise
+        return clients
+
+    def close(self) -> None:
+        """Let both go."""
+        self.payment.server.close()
+        self.order.server.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def payment_side(address: str) -> Iterator[PaymentSide]:
+    """The payment server alone, connected.
+
+    Raises:
+        CannotRun: it cannot be reached, or its address is none.
+    """
+    side = PaymentSide.at(address)
+    try:
+        side.server.connect()
+        yield side
+    finally:
+        side.server.close()
+
+
+def _target(name: str, address: str) -> str:
+    url = address if "://" in address else f"grpc://{address}"
+    try:
+        return str(NotifyUrl.parse(url.lower()))
+    except ValueError:
+        raise CannotRun(
+            f"the address of the {name} is {clean_text(address)!r}: must be host:port, such as 127.0.0.1:50051, "
+            "or grpcs://host:port for TLS"
+        ) from None
+
+
+def _violations(error: Any) -> Sequence[str]:
+    """What the server said of each wrong field or unmet precondition."""
+    try:
+        status = rpc_status.from_call(error)
+    except (AttributeError, DecodeError, ValueError):
+        return []
+    bad_request, unmet = error_details_pb2.BadRequest(), error_details_pb2.PreconditionFailure()
+    for detail in status.details if status is not None else ():
+        for message in (bad_request, unmet):
+            if detail.Is(message.DESCRIPTOR):
+                detail.Unpack(message)
+    fields = [f"{clean_text(one.field)}: {clean_text(one.description)}" for one in bad_request.field_violations]
+    return fields + [f"{clean_text(one.subject)}: {clean_text(one.description)}" for one in unmet.violations]

@@ -1,0 +1,143 @@
+"""Reading both sides over RPC: page by page, and by key in batches. Owns how rows are matched; judges nothing."""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+import grpc
+
+from cli.clients import CallFailed, CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of
+from cli.reconcile.pair import Pair, Scope
+from core.rpc.translate import to_timestamp
+from core.rules.limits import MAX_BATCH
+from paylatch.order.v1.batch_pb2 import ItemError
+from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
+from paylatch.order.v1.order_service_pb2 import BatchGetOrderPaymentNotifiesRequest, ListOrderPaymentNotifiesRequest
+from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
+from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleRequest
+from paylatch.payment.v1.payment_pb2 import Payment
+from paylatch.payment.v1.payment_service_pb2 import BatchGetPaymentsRequest, ListPaymentsRequest
+
+_NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
+
+Row = TypeVar("Row")
+
+
+class _Page(Protocol):
+    @property
+    def next_page_token(self) -> str: ...
+
+
+class _Listing(Protocol):
+    page_size: int
+    page_token: str
+
+
+class _Result(Keyed, Protocol):
+    @property
+    def error(self) -> ItemError: ...
+
+    def HasField(self, field_name: Any) -> bool: ...  # noqa: N802  # protobuf's name
+
+
+_AnyListing = TypeVar("_AnyListing", bound=_Listing)
+_AnyPage = TypeVar("_AnyPage", bound=_Page)
+_AnyResult = TypeVar("_AnyResult", bound=_Result)
+
+
+def settled_payments(side: PaymentSide, scope: Scope) -> Iterator[list[Payment]]:
+    """Every payment in `scope`, in pages."""
+    for request in (
+        ListPaymentsRequest(settled_before=to_timestamp(scope.cut)),
+        ListPaymentsRequest(settled_after=to_timestamp(scope.horizon)),
+    ):
+        for page in pages(side.server, side.payments.ListPayments, request):
+            yield list(page.payments)
+
+
+def order_payment_notifies(side: OrderSide, cut: datetime) -> Iterator[list[OrderPaymentNotify]]:
+    """Every notification the order side took down before `cut`, in pages."""
+    request = ListOrderPaymentNotifiesRequest(created_before=to_timestamp(cut))
+    for page in pages(side.server, side.orders.ListOrderPaymentNotifies, request):
+        yield list(page.order_payment_notifies)
+
+
+def pages(
+    server: Server,
+    method: "grpc.UnaryUnaryMultiCallable[_AnyListing, _AnyPage]",
+    request: _AnyListing,
+    size: int = MAX_BATCH,
+) -> Iterator[_AnyPage]:
+    """The pages of a list, one after the other; changes the request's page fields.
+
+    Raises:
+        CannotRun: the list does not go on.
+    """
+    request.page_size = size
+    while True:
+        page = server.read(method, request)
+        yield page
+        if not page.next_page_token:
+            return
+        if page.next_page_token == request.page_token:
+            raise CannotRun(f"{server} answers the same page again and again")
+        request.page_token = page.next_page_token
+
+
+def payments_by_key(side: PaymentSide, keys: Sequence[Key]) -> dict[Key, Payment]:
+    """The payments of `keys`, as far as there are any."""
+    found: dict[Key, Payment] = {}
+    for chunk in chunks(keys):
+        request = BatchGetPaymentsRequest(requests=[key.message for key in chunk])
+        results = side.server.read(side.payments.BatchGetPayments, request).results
+        found |= _matched(side.server, chunk, results, lambda result: result.response.payment)
+    return found
+
+
+def notifies_by_key(side: OrderSide, keys: Sequence[Key]) -> dict[Key, OrderPaymentNotify]:
+    """What the order side was told of `keys`, as far as it was."""
+    found: dict[Key, OrderPaymentNotify] = {}
+    for chunk in chunks(keys):
+        request = BatchGetOrderPaymentNotifiesRequest(requests=[key.message for key in chunk])
+        results = side.server.read(side.orders.BatchGetOrderPaymentNotifies, request).results
+        found |= _matched(side.server, chunk, results, lambda result: result.order_payment_notify)
+    return found
+
+
+def schedules_by_key(side: PaymentSide, keys: Sequence[Key]) -> dict[Key, NotifySchedule]:
+    """The schedules of `keys`, as far as there are any."""
+    requests = [GetNotifyScheduleRequest(**key._asdict()) for key in keys]
+    answers = side.server.read_each(side.schedules.GetNotifySchedule, requests)
+    found: dict[Key, NotifySchedule] = {}
+    for key, answer in zip(keys, answers, strict=True):
+        if not isinstance(answer, CallFailed):
+            found[key] = answer.schedule
+        elif answer.code != _NOT_FOUND:
+            raise answer
+    return found
+
+
+def read_again(clients: Clients, keys: Sequence[Key]) -> dict[Key, Pair]:
+    """Each key as both sides have it now.
+
+    The schedule first, the order side last: a delivery goes the other way about, so what runs meanwhile is seen as
+    delivered and not yet acknowledged, and never as acknowledged and lost.
+    """
+    schedules = schedules_by_key(clients.payment, keys)
+    payments = payments_by_key(clients.payment, keys)
+    notifies = notifies_by_key(clients.order, keys)
+    return {key: Pair(key, payments.get(key), notifies.get(key), schedules.get(key)) for key in keys}
+
+
+def _matched(
+    server: Server, keys: Sequence[Key], results: Sequence[_AnyResult], row_of: Callable[[_AnyResult], Row]
+) -> dict[Key, Row]:
+    """The rows of a batch's results by key; nothing for what was not found."""
+    by_key = {key_of(result): result for result in results}
+    missing = [key for key in keys if key not in by_key]
+    if missing:
+        raise CannotRun(f"{server} was asked for {len(keys)} keys and left out {missing[0]}")
+    failed = [result for result in by_key.values() if result.HasField("error") and result.error.code != _NOT_FOUND]
+    for result in failed:
+        raise CannotRun(f"{server} cannot say what it has of {key_of(result)}: {result.error.message}")
+    return {key: row_of(by_key[key]) for key in keys if not by_key[key].HasField("error")}
