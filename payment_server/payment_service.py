@@ -14,6 +14,7 @@ from paylatch.order.v1 import batch_pb2
 from paylatch.payment.v1 import payment_service_pb2 as pb
 from paylatch.payment.v1 import payment_service_pb2_grpc
 from payment_server.create import CreatePayment, NewPayment
+from payment_server.group import Group
 from payment_server.messages import (
     NOTIFY_STATUS,
     OUTCOME,
@@ -36,6 +37,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self._database = database
         self._create = create
         self._report = report
+        self._report_in_group = Group(report, MAX_BATCH)
         self._allow_list = allow_list
         self._log = log
 
@@ -49,7 +51,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.ReportPaymentResultRequest, context: grpc.ServicerContext
     ) -> pb.ReportPaymentResultResponse:
         """Report how a payment ended."""
-        (answer,) = self._report([_read_report(request)])
+        answer = self._report_in_group(_read_report(request))
         if isinstance(answer, Exception):
             raise answer
         return pb.ReportPaymentResultResponse(payment=payment_message(answer))
