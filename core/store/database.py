@@ -3,8 +3,8 @@
 Never makes a remote call, and never reports a commit that raised as "not done" (SPEC 4).
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -71,22 +71,23 @@ class Database:
         self.pool.close_all()
 
     def _run(self, work: Callable[[Transaction], T], *, write: bool) -> T:
-        last: Exception | None = None
-        for attempt in range(MAX_TRIES):
+        failures: list[Exception] = []
+        while len(failures) < MAX_TRIES:
             try:
-                return self._attempt(work, write=write, is_rerun=attempt > 0)
+                return self._attempt(work, write=write, is_rerun=bool(failures))
             except (LostRace, CommitUnknown) as error:
-                last = error
-        if isinstance(last, CommitUnknown):
+                failures.append(error)
+        # One commit that may be durable is enough: "nothing was changed" could be untrue.
+        if any(isinstance(failure, CommitUnknown) for failure in failures):
             raise Unavailable(
                 "the database did not confirm the commit; make the same call again to learn its result",
                 reason="RESULT_UNKNOWN",
-            ) from last
-        raise Contended from last
+            ) from failures[-1]
+        raise Contended from failures[-1]
 
     def _attempt(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
         try:
-            with self._turn(write=write), self.pool.connection_context():
+            with self._turn(write=write), self._connection():
                 self.dialect.begin(self.pool, write=write)
                 result = self._work(work, is_rerun=is_rerun)
                 self._commit()
@@ -94,7 +95,19 @@ class Database:
         except (PaylatchError, LostRace, CommitUnknown):
             raise
         except Exception as error:
-            raise self._translated(error) from error
+            translated = self._translated(error)
+            if translated is error:
+                raise
+            raise translated from error
+
+    @contextmanager
+    def _connection(self) -> Iterator[None]:
+        """A connection for this thread, given back to the pool in the end unless it was dropped."""
+        self.pool.connect()
+        try:
+            yield
+        finally:
+            self.pool.close()
 
     def _turn(self, *, write: bool) -> AbstractContextManager[Any]:
         return self.dialect.turn_to_write() if write else nullcontext()

@@ -88,6 +88,7 @@ class Sqlite:
             self.path,
             max_connections=pool_size,
             timeout=BUSY_TIMEOUT_SECONDS,
+            autoconnect=False,
             check_same_thread=False,
             pragmas=[
                 ("busy_timeout", BUSY_TIMEOUT_SECONDS * 1000),

@@ -1,0 +1,40 @@
+"""Commits that raise: before anything was made durable, or after everything was."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from enum import Enum, auto
+
+import pytest
+from peewee import OperationalError
+
+from core.store.database import Database
+
+
+class Commit(Enum):
+    """How a commit goes."""
+
+    WORKS = auto()
+    RAISES_AND_IS_LOST = auto()
+    RAISES_AND_IS_DURABLE = auto()
+
+
+LOST, DURABLE = Commit.RAISES_AND_IS_LOST, Commit.RAISES_AND_IS_DURABLE
+
+
+@contextmanager
+def commits(database: Database, ways: Iterable[Commit]) -> Iterator[list[Commit]]:
+    """Inside, the commits go these ways, then work again; gives those that are still to come."""
+    coming = list(ways)
+    commit = database.pool.commit
+
+    def go() -> object:
+        way = coming.pop(0) if coming else Commit.WORKS
+        if way is not LOST:
+            commit()
+        if way is not Commit.WORKS:
+            raise OperationalError("disk I/O error")
+        return None
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database.pool, "commit", go)
+        yield coming
