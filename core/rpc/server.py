@@ -1,0 +1,147 @@
+"""A gRPC server as every process runs it. Owns its port, its threads, health and reflection; knows no service."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import TypeVar
+
+import grpc
+
+from core.clock import Clock
+from core.logs import Logger
+from core.rpc import health
+from core.rpc.interceptors import FailureInterceptor
+from core.rpc.pools import WorkerPool
+from core.rpc.reflection import Reflection
+
+_LOCALHOST = "127.0.0.1"
+# How long the answers of cancelled calls may take to leave, after the grace.
+_LEAVE_SECONDS = 1.0
+
+_Servicer = TypeVar("_Servicer")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """How a server is built.
+
+    workers: handlers at once. max_message_bytes: of a request; a longer one is refused with RESOURCE_EXHAUSTED.
+    reuse_port: let other processes share the port (the multi-process mode). reflection: tell clients of the services.
+    """
+
+    workers: int = 16
+    max_message_bytes: int = 4 * 1024 * 1024
+    reuse_port: bool = False
+    reflection: bool = True
+
+
+class CannotListen(Exception):
+    """An address cannot, or must not, be listened on. The message names it and says what to do."""
+
+
+class RpcServer:
+    """A server: add services, bind, start; later stop, and close databases once `drained` says so."""
+
+    def __init__(
+        self,
+        log: Logger,
+        clock: Clock,
+        options: ServerOptions | None = None,
+        interceptors: Sequence[grpc.ServerInterceptor] = (),
+    ) -> None:
+        self._options = options or ServerOptions()
+        self._workers = WorkerPool(self._options.workers, "rpc")
+        self._server = grpc.server(
+            self._workers,
+            interceptors=[FailureInterceptor(log, clock), *interceptors],
+            options=_channel_arguments(self._options),
+        )
+        self._reflection = Reflection()
+        self._services: list[str] = []
+        self.health = health.Health()
+        self.health.add_to(self._server)
+
+    def add(self, register: Callable[[_Servicer, grpc.Server], None], servicer: _Servicer, service: str) -> None:
+        """Serve `servicer`, before `start`.
+
+        register: the generated `add_…_to_server`. service: the full name, for health and reflection.
+        """
+        register(servicer, self._server)
+        self.health.add_service(service)
+        self._services.append(service)
+
+    def bind(self, address: str, *, allow_plaintext: bool = False) -> str:
+        """Listen on `address` (`host:port`, port 0 for any free one) and give back the address with its port.
+
+        allow_plaintext: even where others than this machine can connect (SPEC 10).
+
+        Raises:
+            CannotListen: it is taken, not this machine's, no address, or not loopback without `allow_plaintext`.
+        """
+        host, port = _host_and_port(address)
+        if not (ip_address(host).is_loopback or allow_plaintext):
+            raise CannotListen(
+                f"{address} is not a loopback address, and without TLS anybody who reaches it could call: "
+                "listen on 127.0.0.1, or allow plaintext explicitly"
+            )
+        written_host = f"[{host}]" if ":" in host else host
+        return f"{written_host}:{self._listen(f'{written_host}:{port}')}"
+
+    def start(self) -> None:
+        """Serve, and say so."""
+        if self._options.reflection:
+            self._reflection.add_to(self._server, [*self._services, health.SERVICE_NAME])
+        self._server.start()
+        self.health.set_serving(True)
+
+    def stop(self, grace: float) -> None:
+        """Say NOT_SERVING, refuse new calls, and wait at most `grace` seconds for those that run, then cancel them.
+
+        May be called again. Handlers may go on after it: see `drained`.
+        """
+        self.health.shut_down()
+        self._server.stop(grace).wait(grace + _LEAVE_SECONDS)
+        self._workers.shutdown(wait=False)
+        self._reflection.close()
+        self.health.close()
+
+    def drained(self, timeout: float) -> bool:
+        """Whether every handler has ended, after waiting for it at most `timeout` seconds. Only after `stop`.
+
+        A handler goes on after its client's deadline and after `stop`, and commits: until this is true, what it uses
+        must not be closed.
+        """
+        return self._workers.drained(timeout)
+
+    def _listen(self, address: str) -> int:
+        try:
+            return self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise CannotListen(
+                f"cannot listen on {address}: another process does, or it is not an address of this machine"
+            ) from None
+
+
+def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
+    return [
+        # On by default: a second server would silently share the port, and take half of the calls.
+        ("grpc.so_reuseport", int(options.reuse_port)),
+        ("grpc.max_receive_message_length", options.max_message_bytes),
+        # Channels ping a call that takes long; the default of 5 minutes would have the server hang up on them.
+        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ]
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    try:
+        # A name may mean several addresses, of which grpc is content with one that is free.
+        ip = ip_address(_LOCALHOST if host == "localhost" else host.removeprefix("[").removesuffix("]"))
+        if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
+            raise ValueError(port)
+    except ValueError:
+        raise CannotListen(
+            f"{address} is no address to listen on: must be host:port with an IP address or localhost, "
+            "such as 127.0.0.1:50051 or [::1]:50051"
+        ) from None
+    return str(ip), int(port)
