@@ -1,0 +1,125 @@
+"""The command `paylatch`. Owns names, options and exit codes; each command imports what it needs when it is run."""
+
+# ruff: noqa: PLC0415  # so that a process starts fast, and no command waits for what another needs
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.demo.victim import Victim
+
+DEFAULT_COUNT = 1_000
+"""Orders a demonstration makes if it is given none."""
+
+
+def build() -> typer.Typer:
+    """The command with all its commands."""
+    app = typer.Typer(
+        name="paylatch",
+        help="Every settled payment reaches its order exactly once in effect, or stands visibly open with the reason.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        add_completion=False,
+    )
+    for run in (up, demo, migrate, payment_server, order_server, scheduler):
+        app.command(run.__name__.replace("_", "-"))(run)
+    # What stands behind these reads its options itself, even `--help`.
+    unread = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
+    for hand_on in (reconcile, notify):
+        app.command(context_settings=unread)(hand_on)
+    return app
+
+
+def up(
+    directory: Annotated[
+        Path | None, typer.Option(help="Where the databases are.", show_default="paylatch-data, or the settings'")
+    ] = None,
+) -> None:
+    """Run all three processes in the foreground, on SQLite."""
+    from cli.output import told_failures
+    from cli.up import up as run
+
+    with told_failures():
+        raise typer.Exit(run(directory))
+
+
+def demo(
+    orders: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="A CSV of order_no, customer_id, order_date, quantity, amount_usd."),
+    ] = None,
+    count: Annotated[int, typer.Option(min=1, help="Without a file: how many orders to make.")] = DEFAULT_COUNT,
+    kill: Annotated[Victim, typer.Option(help="The process to kill in the middle.")] = Victim.ORDER_SERVER,
+    directory: Annotated[
+        Path | None, typer.Option(help="Keep databases and logs here.", show_default="a temporary one")
+    ] = None,
+) -> None:
+    """Settle orders across the crash of a process, reconcile, and say whether all is well.
+
+    Exit code 0: every payable order is paid, both sides agree. 1: they do not. 2: it could not be run.
+    """
+    from cli.demo.run import demo as run
+    from cli.output import told_failures
+
+    with told_failures():
+        raise typer.Exit(run(orders, count, kill, directory))
+
+
+def payment_server() -> None:
+    """Run the payment server: takes payments and their results."""
+    from payment_server.__main__ import main as run
+
+    raise typer.Exit(run())
+
+
+def order_server() -> None:
+    """Run the order server: takes orders and notifications."""
+    from order_server.__main__ import main as run
+
+    raise typer.Exit(run())
+
+
+def scheduler() -> None:
+    """Run the scheduler: tries again what has not reached its order."""
+    from scheduler.__main__ import main as run
+
+    raise typer.Exit(run())
+
+
+def migrate() -> None:
+    """Bring both databases to the current schema. Safe to run twice, and at the same time."""
+    from cli.migrate import migrate_both
+    from cli.output import told_failures
+    from core.settings import load_settings
+
+    with told_failures():
+        for line in migrate_both(load_settings()):
+            print(line)
+
+
+def reconcile(context: typer.Context) -> None:
+    """Compare payments and orders over RPC, both ways, and name every difference."""
+    from cli.reconcile import reconcile_command
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(reconcile_command)
+    app(context.args, prog_name=context.command_path)
+
+
+def notify(context: typer.Context) -> None:
+    """Notifications: which have not arrived, why, and trying them again."""
+    from cli.notify import notify_app
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.add_typer(notify_app, name="notify")
+    app(["notify", *context.args], prog_name=context.command_path.rpartition(" ")[0])
+
+
+def main() -> None:
+    """Run the command that the command line names."""
+    build()()
+
+
+if __name__ == "__main__":
+    main()
