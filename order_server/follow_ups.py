@@ -109,7 +109,7 @@ class FollowUps:
             try:
                 return self._in_savepoint(tx, follow_up, needs)
             except FollowUpFailed:
-                self._log.warning("order_follow_up.split", name=follow_up.name, orders=len(by_order))
+                self._log.warning("order_follow_up.split", name=follow_up.name, orders=len(by_order), exc_info=True)
         return [unmet for own in by_order.values() for unmet in self._for_one_order(tx, follow_up, own)]
 
     def _for_one_order(self, tx: Transaction, follow_up: FollowUp, needs: Sequence[Need]) -> Sequence[Unmet]:

@@ -32,6 +32,12 @@ class OrderChanges:
         self._follow_ups.run(tx, [change.order_no for change in changes if change.paid_by])
 
 
+def is_written(tx: Transaction, order_no: str, change_id: str) -> bool:
+    """Whether the change of this id is there already: an earlier run of the same call was committed after all."""
+    of_it = (OrderStatusLog.order_no == order_no) & (OrderStatusLog.change_id == change_id)
+    return tx.row(OrderStatusLog.select(OrderStatusLog.id).where(of_it)) is not None
+
+
 def _writable_together(changes: Sequence[OrderChange]) -> Iterable[tuple[OrderMoves, Sequence[OrderChange]]]:
     """Groups of the same moves of different orders; an order's second change comes after every first one."""
     made: Counter[str] = Counter()
@@ -77,5 +83,6 @@ def _log_row(tx: Transaction, change: OrderChange, name: StatusName, move: Move)
         "to_status": move.to,
         "operator": change.operator,
         "description": change.description,
+        "change_id": change.change_id,
         "create_time": tx.now,
     }

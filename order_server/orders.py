@@ -1,5 +1,6 @@
 """Orders: creating them, moving them along by a person's hand, reading them (SPEC 3, 4). A call is one transaction."""
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,12 +8,12 @@ from typing import Any
 
 from core.logs import Logger
 from core.rules.codes import OrderPaymentStatus, OrderStatus
-from core.rules.errors import AlreadyExists, IllegalEvent
+from core.rules.errors import AlreadyExists, NotAllowed, Precondition
 from core.rules.life_cycles import ORDER, ORDER_PAYMENT
 from core.store.database import Database
 from core.store.paging import Page, PageRequest, narrowed, newest_time_first, oldest_first
 from core.store.transaction import Row, Transaction
-from order_server.order_changes import OrderChanges
+from order_server.order_changes import OrderChanges, is_written
 from order_server.order_rows import Item, OrderView, order_row, views
 from order_server.rules import OrderChange, OrderMoves
 from order_server.tables import Order, OrderItem, OrderStatusLog, Voucher
@@ -64,7 +65,7 @@ class Orders:
         return self._database.transact(lambda tx: _create(tx, new))
 
     def start_payment(self, act: OrderAct) -> OrderView:
-        """Note that a payment was started. NotFound, or IllegalEvent if it is under way, made, or the order not NEW."""
+        """Note that a payment was started. NotFound, or NotAllowed if it is under way, made, or the order not NEW."""
         return self._change(act, _start)
 
     def process(self, act: OrderAct) -> OrderView:
@@ -96,19 +97,42 @@ class Orders:
         return self._database.read(lambda tx: _rows_of_order(tx, Voucher, order_no, page))
 
     def _change(self, act: OrderAct, moves: Callable[[Row], OrderMoves]) -> OrderView:
+        change_id = secrets.token_hex(16)
+
         def work(tx: Transaction) -> OrderView:
             order = order_row(tx, act.order_no, lock=True)
-            self._changes.write(tx, [OrderChange(act.order_no, moves(order), act.operator, act.description)])
+            # A commit that raised may be durable, and the same event again would be illegal.
+            if not (tx.is_rerun and is_written(tx, act.order_no, change_id)):
+                change = OrderChange(act.order_no, moves(order), act.operator, act.description, change_id=change_id)
+                self._changes.write(tx, [change])
             return _view(tx, act.order_no)
 
         return self._database.transact(work)
 
 
 def _start(order: Row) -> OrderMoves:
-    """The start of a payment, which also needs a NEW order (SPEC 3)."""
-    if order.order_status is not OrderStatus.NEW:
-        raise IllegalEvent(ORDER.name, order.order_status.name, "start", ORDER.legal_events(order.order_status))
+    """The start of a payment, which also needs a NEW order (SPEC 3). A paid one is refused by the life cycle."""
+    if order.order_status is OrderStatus.CANCELLED:
+        raise _order_not_new(order)
     return OrderMoves(None, ORDER_PAYMENT.move(order.payment_status, "start"))
+
+
+def _order_not_new(order: Row) -> NotAllowed:
+    legal_events = ORDER.legal_events(order.order_status)
+    message = (
+        f"order {order.order_no} is {order.order_status.name}: a payment can only be started while it is NEW, "
+        f"legal events of the order are: {', '.join(legal_events) or 'none'}"
+    )
+    return NotAllowed(
+        message,
+        reason="ORDER_NOT_NEW",
+        violations=[Precondition("LIFE_CYCLE", ORDER.name, message)],
+        metadata={
+            "current_status": order.order_status.name,
+            "event": "start",
+            "legal_events": ",".join(legal_events),
+        },
+    )
 
 
 def _create(tx: Transaction, new: NewOrder) -> OrderView:

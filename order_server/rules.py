@@ -83,13 +83,17 @@ class OrderMoves(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OrderChange:
-    """The moves of one order, by whom and why. `paid_by` is set when they make it paid."""
+    """The moves of one order, by whom and why.
+
+    paid_by: set when they make it paid. change_id: one call's own, for changes that are not idempotent by a key.
+    """
 
     order_no: str
     moves: OrderMoves
     operator: str
     description: str
     paid_by: PaymentKey | None = None
+    change_id: str | None = None
 
 
 def decide(order: OrderState, notification: Notification) -> Disposition:

@@ -104,7 +104,10 @@ class OrderPaymentNotify(Model):
 
 
 class OrderStatusLog(Model):
-    """One change of one of an order's statuses: from where to where, by whom and why. Append-only."""
+    """One change of one of an order's statuses: from where to where, by whom and why. Append-only.
+
+    change_id: of the call that made it; none for what a notification did, which has its key.
+    """
 
     id = BigAutoField()
     order_no = KeyField()
@@ -113,6 +116,7 @@ class OrderStatusLog(Model):
     to_status = SmallIntegerField()
     operator = ShortTextField(max_length=MAX_OPERATOR)
     description = ShortTextField(max_length=MAX_TEXT)
+    change_id = ShortTextField(max_length=32, null=True)
     create_time = UtcDateTimeField()
 
     class Meta:

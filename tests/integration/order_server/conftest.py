@@ -22,7 +22,7 @@ StartOrderSide = Callable[..., OrderSide]
 
 @pytest.fixture
 def start_order_side(order_database_url: str, order_database: Database, clock: TestClock) -> Iterator[StartOrderSide]:
-    """Starts order servers on one migrated database; each is stopped at the end."""
+    """Starts order servers on one database, which `order_database` has migrated; each is stopped at the end."""
     started: list[tuple[OrderServer, grpc.Channel]] = []
 
     def start(follow_ups: Sequence[FollowUp] = FOLLOW_UPS) -> OrderSide:
@@ -35,7 +35,7 @@ def start_order_side(order_database_url: str, order_database: Database, clock: T
         process.server.start()
         started.append((process, channel))
         return OrderSide(
-            order_database, clock, OrderServiceStub(channel), OrderNotifyServiceStub(channel), lines.entries
+            process.database, clock, OrderServiceStub(channel), OrderNotifyServiceStub(channel), lines.entries
         )
 
     yield start

@@ -154,26 +154,37 @@ POSSIBLE = [
 ]
 
 
+def _is_legal(event: str, order_status: OrderStatus, payment_status: OrderPaymentStatus) -> bool:
+    if event == "start":
+        return order_status is OrderStatus.NEW and ORDER_PAYMENT.allows(payment_status, event)
+    return ORDER.allows(order_status, event)
+
+
 @pytest.mark.parametrize("event", ["start", "process", "complete", "cancel"])
 @pytest.mark.parametrize(("order_status", "payment_status"), POSSIBLE)
 def test_an_event_is_done_where_it_is_legal_and_refused_with_the_legal_ones_elsewhere(
     side: OrderSide, order_status: OrderStatus, payment_status: OrderPaymentStatus, event: str
 ) -> None:
     _put(side, order_status, payment_status)
-    is_payment_event = event == "start" and order_status is OrderStatus.NEW
-    life_cycle, current = (ORDER_PAYMENT, payment_status) if is_payment_event else (ORDER, order_status)
 
-    if life_cycle.allows(current, event):
+    if _is_legal(event, order_status, payment_status):
         _act(side, event)
         assert len(side.status_log()) == 1
         return
     call, request = _call(side, event)
     refusal = refused(call, request(order_no="O-1", **ACT))
 
-    assert (refusal.code, refusal.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "ILLEGAL_EVENT")
+    is_cancelled = order_status is OrderStatus.CANCELLED
+    refuses, current = (
+        (ORDER_PAYMENT, payment_status) if event == "start" and not is_cancelled else (ORDER, order_status)
+    )
+    assert refusal.code is grpc.StatusCode.FAILED_PRECONDITION
+    assert refusal.reason == ("ORDER_NOT_NEW" if event == "start" and is_cancelled else "ILLEGAL_EVENT")
     assert refusal.metadata["current_status"] == current.name
-    assert refusal.metadata["legal_events"] == ",".join(life_cycle.legal_events(current))
-    assert [precondition.subject for precondition in refusal.preconditions] == [life_cycle.name]
+    assert refusal.metadata["legal_events"] == ",".join(refuses.legal_events(current))
+    assert [(precondition.type, precondition.subject) for precondition in refusal.preconditions] == [
+        ("LIFE_CYCLE", refuses.name)
+    ]
     assert not side.status_log()
 
 

@@ -73,6 +73,7 @@ LOG: dict[str, Any] = {
     "to_status": 2,
     "operator": "alice",
     "description": "why",
+    "change_id": None,
     "create_time": TIME,
 }
 STOCK: dict[str, Any] = {"sku": "book", "on_hand": 0, "updated_by": "alice", "update_time": TIME, "reason": "why"}

@@ -84,6 +84,7 @@ class OrderStatusLog(Model):
     to_status = SmallIntegerField()
     operator = ShortTextField(max_length=64)
     description = ShortTextField(max_length=512)
+    change_id = ShortTextField(max_length=32, null=True)
     create_time = UtcDateTimeField()
 
     class Meta:
