@@ -73,7 +73,9 @@ def test_it_refuses_a_database_that_is_not_migrated(url: str) -> None:
         _, log = process.communicate(timeout=30)
 
     assert process.returncode == 1
-    assert log.splitlines() == ["order-server: the order database lacks 0001_initial: run `paylatch migrate`"]
+    (line,) = log.splitlines()
+    assert line.startswith("order-server: the order database lacks 0001_")
+    assert line.endswith(": run `paylatch migrate`")
 
 
 def test_it_refuses_a_bad_setting_in_one_line(url: str) -> None:
