@@ -9,7 +9,7 @@ from cli.clients import CannotRun
 from core.clock import SystemClock
 from core.settings import Settings
 from core.store.database import Database
-from core.store.migrate import Schema, migrate
+from core.store.migrate import Schema, WrongSchema, migrate
 
 
 class CannotMigrate(CannotRun):
@@ -20,7 +20,7 @@ def migrate_both(settings: Settings) -> Iterator[str]:
     """Migrate one database after the other; a line for each. Safe to run twice, and at the same time.
 
     Raises:
-        CannotMigrate: one of them cannot be opened.
+        CannotMigrate: one of them cannot be opened, or is not of this version.
     """
     urls = {Schema.PAYMENT: settings.payment_database_url, Schema.ORDER: settings.order_database_url}
     for schema, url in urls.items():
@@ -37,3 +37,5 @@ def _migrate(schema: Schema, url: str) -> list[str]:
             raise CannotMigrate(
                 f"cannot open or change the {schema.value} database ({name} is {url}): {error}"
             ) from error
+        except WrongSchema as error:
+            raise CannotMigrate(str(error)) from error

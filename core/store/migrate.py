@@ -1,6 +1,7 @@
 """Bringing a database to the current schema, and refusing to work on any other.
 
-Owns the order and the lock of migrations; the scripts under migrations/ are a frozen history that imports no model.
+Owns the order and the lock of migrations; the scripts under migrations/ are a frozen history that imports no model. No
+name occurs in both histories, so that one database is never taken for the other.
 """
 
 from enum import Enum
@@ -23,25 +24,38 @@ class WrongSchema(Exception):
 
 
 def migrate(database: Database, schema: Schema) -> list[str]:
-    """Apply what is missing, and return its names. Safe to run again, and by many at once: one does it, others wait."""
+    """Apply what is missing, and return its names. Safe to run again, and by many at once: one does it, others wait.
+
+    Raises:
+        WrongSchema: the database is newer than this version, or is the other one; nothing was changed.
+    """
     with database.pool.connection_context(), database.dialect.migration_lock(database.pool):
-        return list(_runner(database, schema).up())
+        runner = _runner(database, schema)
+        _refuse_unknown(runner, schema)
+        return list(runner.up())
 
 
 def require_current(database: Database, schema: Schema) -> None:
     """Refuse to go on unless exactly this version's migrations are there.
 
     Raises:
-        WrongSchema: some are missing, or the database is newer than this version.
+        WrongSchema: some are missing, or the database is newer than this version, or is the other one.
     """
     with database.pool.connection_context():
-        history = _runner(database, schema).status()
-    missing = [migration.name for migration in history if not migration.applied]
-    unknown = [migration.name for migration in history if migration.path is None]
+        runner = _runner(database, schema)
+        _refuse_unknown(runner, schema)
+        missing = [migration.name for migration in runner.status() if not migration.applied]
     if missing:
         raise WrongSchema(f"the {schema.value} database lacks {', '.join(missing)}: run `paylatch migrate`")
+
+
+def _refuse_unknown(runner: Runner, schema: Schema) -> None:
+    unknown = [migration.name for migration in runner.status() if migration.path is None]
     if unknown:
-        raise WrongSchema(f"the {schema.value} database has {', '.join(unknown)}, which this version does not know")
+        raise WrongSchema(
+            f"the {schema.value} database has {', '.join(unknown)}, which this version does not know: "
+            f"run a newer one, or mend PAYLATCH_{schema.name}_DATABASE_URL"
+        )
 
 
 def _runner(database: Database, schema: Schema) -> Runner:
