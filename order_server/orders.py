@@ -62,7 +62,9 @@ class Orders:
         Raises:
             AlreadyExists: the number is taken by an order with another amount, currency or items.
         """
-        return self._database.transact(lambda tx: _create(tx, new))
+        order = self._database.transact(lambda tx: _create(tx, new))
+        self._log.debug("order.created", order_no=order.order_no)
+        return order
 
     def start_payment(self, act: OrderAct) -> OrderView:
         """Note that a payment was started. NotFound, or NotAllowed if it is under way, made, or the order not NEW."""
@@ -107,7 +109,15 @@ class Orders:
                 self._changes.write(tx, [change])
             return _view(tx, act.order_no)
 
-        return self._database.transact(work)
+        order = self._database.transact(work)
+        self._log.info(
+            "order.changed",
+            order_no=order.order_no,
+            order_status=order.order_status.name,
+            payment_status=order.payment_status.name,
+            operator=act.operator,
+        )
+        return order
 
 
 def _start(order: Row) -> OrderMoves:

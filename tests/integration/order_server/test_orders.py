@@ -118,6 +118,8 @@ def test_an_order_goes_from_new_over_paid_to_completed_and_every_change_is_logge
     ]
     assert (log[-1].order_status.from_status, log[-1].order_status.to_status) == (3, 4)
     assert log[-1].description == ACT["description"]
+    changed = [(line["order_status"], line["payment_status"]) for line in side.events("order.changed")]
+    assert changed == [("NEW", "PAYING"), ("PROCESSING", "PAID"), ("COMPLETED", "PAID")]
 
 
 def test_a_failed_payment_may_be_started_again(side: OrderSide) -> None:
