@@ -87,14 +87,15 @@ class Transaction:
 
         With `lock`, nobody else changes them until this transaction ends.
         """
-        if not wanted:
+        distinct = list(dict.fromkeys(tuple(values) for values in wanted))
+        if not distinct:
             return []
         fields = _fields(model)
         names = [field.column_name for field in fields]
         statement = self._dialect.select_by_keys(
-            _table(model), names, [key.column_name for key in keys], len(wanted), lock=lock
+            _table(model), names, [key.column_name for key in keys], len(distinct), lock=lock
         )
-        parameters = [key.db_value(value) for values in wanted for key, value in zip(keys, values, strict=True)]
+        parameters = [key.db_value(value) for values in distinct for key, value in zip(keys, values, strict=True)]
         found = self._database.execute_sql(statement, parameters).fetchall()
         row, decode = _row_type(model), [_decoder(field) for field in fields]
         return [row(*(read(value) for read, value in zip(decode, values, strict=True))) for values in found]
