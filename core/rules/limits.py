@@ -27,8 +27,8 @@ _SHOWN = 80
 
 @cache
 def currency_codes() -> frozenset[str]:
-    """The active ISO 4217 codes."""
-    return frozenset(currency.code for currency in Currency)
+    """The active ISO 4217 codes, but for those without a minor unit (gold, test codes): nothing is priced in them."""
+    return frozenset(currency.code for currency in Currency if currency.exponent is not None)
 
 
 def clean_text(text: str, max_bytes: int = MAX_ERROR_BYTES) -> str:

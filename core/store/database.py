@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from playhouse.pool import MaxConnectionsExceeded
+from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from core.clock import Clock
 from core.rules.errors import Contended, PaylatchError, Unavailable
@@ -66,6 +66,16 @@ class Database:
         """
         return self._run(work, write=False)
 
+    @contextmanager
+    def connected(self) -> Iterator[PooledDatabase]:
+        """The pool, with a connection for this thread and no transaction: for migrations.
+
+        Raises:
+            Unavailable: the database is away.
+        """
+        with self._translating(), self._connection():
+            yield self.pool
+
     def close(self) -> None:
         """Close every connection. Only after the last transaction has ended."""
         self.pool.close_all()
@@ -86,12 +96,17 @@ class Database:
         raise Contended from failures[-1]
 
     def _attempt(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
+        with self._translating(), self._turn(write=write), self._connection():
+            self.dialect.begin(self.pool, write=write)
+            result = self._work(work, is_rerun=is_rerun)
+            self._commit()
+            return result
+
+    @contextmanager
+    def _translating(self) -> Iterator[None]:
+        """What a driver raises, in the words of this module."""
         try:
-            with self._turn(write=write), self._connection():
-                self.dialect.begin(self.pool, write=write)
-                result = self._work(work, is_rerun=is_rerun)
-                self._commit()
-                return result
+            yield
         except (PaylatchError, LostRace, CommitUnknown):
             raise
         except Exception as error:

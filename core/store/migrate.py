@@ -28,8 +28,9 @@ def migrate(database: Database, schema: Schema) -> list[str]:
 
     Raises:
         WrongSchema: the database is newer than this version, or is the other one; nothing was changed.
+        Unavailable: the database is away.
     """
-    with database.pool.connection_context(), database.dialect.migration_lock(database.pool):
+    with database.connected() as pool, database.dialect.migration_lock(pool):
         runner = _runner(database, schema)
         _refuse_unknown(runner, schema)
         return list(runner.up())
@@ -40,8 +41,9 @@ def require_current(database: Database, schema: Schema) -> None:
 
     Raises:
         WrongSchema: some are missing, or the database is newer than this version, or is the other one.
+        Unavailable: the database is away.
     """
-    with database.pool.connection_context():
+    with database.connected():
         runner = _runner(database, schema)
         _refuse_unknown(runner, schema)
         missing = [migration.name for migration in runner.status() if not migration.applied]
