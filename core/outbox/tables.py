@@ -25,7 +25,10 @@ class PaymentResult(Model):
 
     class Meta:
         table_name = "payment_result"
-        constraints = (SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),)
+        constraints = (
+            SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),
+            Check("(notify_status = 2) = (disposition IS NOT NULL)"),
+        )
 
 
 class NotifySchedule(Model):
@@ -73,6 +76,7 @@ class NotifySchedule(Model):
             Check("(handled_time IS NULL) = (handled_by IS NULL)"),
             Check("(handled_time IS NULL) = (handled_reason IS NULL)"),
             Check("handled_time IS NULL OR notify_status = 2"),
+            Check("attempt_count >= reopened_attempt"),
         )
         indexes = (
             (("platform_id", "payment_code"), True),
@@ -118,7 +122,11 @@ class NotifyTarget(Model):
 
     class Meta:
         table_name = "notify_target"
-        constraints = (Check("(breaker_state = 1) = (open_until IS NULL)"),)
+        constraints = (
+            Check("(breaker_state = 1) = (open_until IS NULL)"),
+            Check("(paused_time IS NULL) = (paused_by IS NULL)"),
+            Check("(paused_time IS NULL) = (paused_reason IS NULL)"),
+        )
 
 
 class OperatorAction(Model):
