@@ -32,8 +32,10 @@ def run_process(name: str, serve: Serve) -> int:
     log = make_logger(name, settings.log_format, settings.log_level)
     try:
         return serve(settings, SystemClock(), log)
-    except (WrongSchema, CannotListen, Unavailable) as error:
+    except (WrongSchema, CannotListen) as error:
         return _refuse(name, error, COULD_NOT_SERVE)
+    except Unavailable as error:
+        return _refuse(name, f"{error} ({error.__cause__})", COULD_NOT_SERVE)
 
 
 def holder_name(name: str) -> str:
@@ -41,6 +43,6 @@ def holder_name(name: str) -> str:
     return f"{name}@{socket.gethostname()[:64]}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
-def _refuse(name: str, error: Exception, code: int) -> int:
-    sys.stderr.write(f"{name}: {error}\n")
+def _refuse(name: str, why: object, code: int) -> int:
+    sys.stderr.write(f"{name}: {why}\n")
     return code
