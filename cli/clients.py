@@ -1,6 +1,5 @@
 """The servers a command talks to. Owns their connections, the deadline of every call, and how a failed one is told."""
 
-import queue
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,9 +10,10 @@ from typing import Any, NamedTuple, Protocol, Self, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
-from core.rpc.channels import Channels
+from core.rpc.channels import open_channel
 from core.rpc.status import code_of, message_of, reason_of
 from core.rules.limits import MAX_BATCH, clean_text
 from core.rules.notify_url import NotifyUrl
@@ -32,6 +32,7 @@ Item = TypeVar("Item")
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 
+_AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -103,17 +104,11 @@ class Server:
     def __init__(self, name: str, address: str, deadline: float = DEADLINE_SECONDS) -> None:
         self.name = name
         self.address = address
-        self._target = _target(name, address)
+        self.channel = open_channel(_target(name, address))
         self._deadline = deadline
-        self._channels = Channels()
 
     def __str__(self) -> str:
         return f"the {self.name} at {self.address}"
-
-    @property
-    def channel(self) -> grpc.Channel:
-        """The connection to it, for its stubs."""
-        return self._channels.get(self._target)
 
     def connect(self, bound: float = CONNECT_SECONDS) -> None:
         """Wait until it is connected, at most `bound` seconds.
@@ -121,16 +116,13 @@ class Server:
         Raises:
             CannotRun: it cannot be reached.
         """
-        states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
-        self.channel.subscribe(states.put, try_to_connect=True)
+        # Not the channel's own connectivity watch: its thread may outlive the channel, and dies with a traceback.
+        health: Any = health_pb2_grpc.HealthStub(self.channel)
         try:
-            while (state := states.get(timeout=bound)) is not grpc.ChannelConnectivity.READY:
-                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    raise self._unreachable()
-        except queue.Empty:
-            raise self._unreachable() from None
-        finally:
-            self.channel.unsubscribe(states.put)
+            health.Check(health_pb2.HealthCheckRequest(), timeout=bound)
+        except grpc.RpcError as error:
+            if error.code() in _AWAY:
+                raise self._unreachable() from error
 
     def call(self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request) -> Response:
         """The answer to one call, made once.
@@ -172,7 +164,7 @@ class Server:
 
     def close(self) -> None:
         """Let the connection go."""
-        self._channels.close()
+        self.channel.close()
 
     def _try_read(
         self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
@@ -268,10 +260,10 @@ def payment_side(address: str) -> Iterator[PaymentSide]:
         side.server.close()
 
 
-def _target(name: str, address: str) -> str:
+def _target(name: str, address: str) -> NotifyUrl:
     url = address if "://" in address else f"grpc://{address}"
     try:
-        return str(NotifyUrl.parse(url.lower()))
+        return NotifyUrl.parse(url.lower())
     except ValueError:
         raise CannotRun(
             f"the address of the {name} is {clean_text(address)!r}: must be host:port, such as 127.0.0.1:50051, "

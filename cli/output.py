@@ -61,6 +61,11 @@ def tell_failure(failure: Exception) -> None:
         sys.stderr.write(f"  {violation}\n")
 
 
+def say(to: Console, words: str, style: str = "", *, whole: bool = False) -> None:
+    """A line of text. whole: in one piece even on a terminal, as a pipe always gets it: ready to be pasted."""
+    to.print(Text(clean_text(words), style=style), soft_wrap=whole or not to.is_terminal)
+
+
 def table(*columns: str, title: str | None = None, right: Sequence[str] = ()) -> Table:
     """An empty table. right: the columns of figures."""
     made = Table(title=title, box=SIMPLE_HEAD, title_justify="left", title_style="bold")
@@ -125,7 +130,9 @@ def money(amount_minor: int, currency_code: str) -> str:
 
 def message_json(message: Message) -> dict[str, Any]:
     """A message for programs, as protobuf spells it in JSON, with the contract's own field names."""
-    found: dict[str, Any] = MessageToDict(message, preserving_proto_field_name=True)
+    found: dict[str, Any] = MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+    )
     return found
 
 

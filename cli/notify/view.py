@@ -5,13 +5,12 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from cli.clients import code_name, key_of
 from cli.describe import last_attempt
 from cli.notify.choices import Action
 from cli.notify.retry import Asked
-from cli.output import count, enum_text, message_json, stamp_text, table, texts
+from cli.output import count, enum_text, message_json, say, stamp_text, table, texts
 from paylatch.payment.v1 import payment_enums_pb2 as enums
 from paylatch.payment.v1.notify_schedule_pb2 import NotifyAttempt, NotifySchedule
 from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleResponse, RetryNotifySchedulesResult
@@ -25,15 +24,15 @@ def show_list(schedules: Sequence[NotifySchedule], next_page_token: str, console
             cells = [key_of(one), one.order_no, _status(one), one.notify_count, _next(one), last_attempt(one)]
             drawn.add_row(*texts(cells))
         console.print(drawn)
-    console.print(Text(count(len(schedules), "schedule") + (":" if next_page_token else ".")), end=" ")
-    console.print(Text(f"more with --page-token {next_page_token}" if next_page_token else ""), soft_wrap=True)
+    more = f"; more follow: --page-token {next_page_token}" if next_page_token else ""
+    say(console, count(len(schedules), "schedule") + more, whole=True)
 
 
 def show_one(answer: GetNotifyScheduleResponse, console: Console) -> None:
     """Draw one schedule and its attempts."""
     console.print(_details(answer.schedule))
     if not answer.attempts:
-        console.print(Text("No attempt has ended yet."))
+        say(console, "No attempt has ended yet.")
         return
     drawn = table("#", "started", "took", "result", "by", title="Attempts", right=("#", "took"))
     for attempt in answer.attempts:
@@ -50,7 +49,7 @@ def show_asked(action: Action, asked: Asked, console: Console, *, dry_run: bool)
             drawn.add_row(*texts([key_of(result), *_became(result)]), style="red" if result.HasField("error") else None)
         console.print(drawn)
     would = "would change" if dry_run else "changed"
-    console.print(Text(f"{action}: {asked.changed_count:,} of {count(len(asked.results), 'schedule')} {would}."))
+    say(console, f"{action}: {asked.changed_count:,} of {count(len(asked.results), 'schedule')} {would}")
 
 
 def asked_json(action: Action, asked: Asked, *, dry_run: bool) -> dict[str, Any]:

@@ -22,7 +22,10 @@ def reconcile_command(
     ] = None,
     order_address: Annotated[str | None, typer.Option(help="Order server, host:port.", show_default="settings")] = None,
     grace: Annotated[
-        timedelta, typer.Option(parser=duration, metavar="DURATION", help="Leave out what was settled this recently.")
+        timedelta,
+        typer.Option(
+            parser=duration, metavar="DURATION", show_default="60s", help="Leave out what was settled this recently."
+        ),
     ] = DEFAULT_GRACE,
     limit: Annotated[
         int, typer.Option(min=0, help="List at most so many of each kind; all are counted.")
@@ -35,6 +38,9 @@ def reconcile_command(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")] = False,
 ) -> None:
     """Compare payments and orders over RPC, both ways, and name every difference.
+
+    With --repair, payments that were given up for lack of an answer, lost by the order side or left without a schedule
+    are delivered again; amounts, orders and payment exceptions are never touched.
 
     Exit code 0: clean. 1: something differs or stands open. 2: the comparison could not be made.
     """

@@ -1,7 +1,7 @@
 """What either side says of a payment, in words. Decides nothing."""
 
 from cli.describe import last_attempt
-from cli.output import enum_text, money, stamp_text
+from cli.output import count, enum_text, money, stamp_text
 from cli.reconcile.pair import Pair, is_settled
 from paylatch.order.v1 import order_enums_pb2 as order_enums
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
@@ -54,7 +54,7 @@ def _notify_status(payment: Payment) -> str:
 
 def _schedule(schedule: NotifySchedule) -> str:
     status = enum_text(payment_enums.ScheduleStatus, schedule.status)
-    said = f"schedule {status} after {schedule.notify_count} attempts"
+    said = f"schedule {status} after {count(schedule.notify_count, 'attempt')}"
     if schedule.status == payment_enums.SCHEDULE_STATUS_NOTIFYING:
         said += f", due {stamp_text(schedule.next_notify_time)}"
     return f"{said}, last: {last_attempt(schedule)}" if schedule.HasField("last_code") else said
