@@ -33,6 +33,8 @@ Request = TypeVar("Request")
 Response = TypeVar("Response")
 
 _AWAY = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED})
+# Where a server on this machine is that listens on every address of it.
+_HERE = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # dialled, not bound
 _CODE_NAMES = {code.value[0]: code.name for code in grpc.StatusCode}
 
 
@@ -48,8 +50,10 @@ class CallFailed(CannotRun):
         self.violations = tuple(_violations(error))
         # The message only puts the violations of a bad request into one line.
         message = "" if self.code == INVALID_ARGUMENT and self.violations else message_of(error)
-        told = ": ".join(part for part in (reason_of(error), message) if part)
-        super().__init__(f"{server} answered {code_name(self.code)}: {told or 'no reason given'}")
+        reason = reason_of(error)
+        told = ": ".join(part for part in (code_name(self.code), reason, message) if part)
+        # Without a reason it was not the server that spoke, but what stands between.
+        super().__init__(f"{server} answered {told}" if reason else f"a call to {server} failed: {told}")
 
 
 class Key(NamedTuple):
@@ -158,17 +162,20 @@ class Server:
             for request, future in zip(chunk, futures, strict=True):
                 try:
                     yield future.result()
-                except grpc.RpcError:
-                    answer = self._try_read(method, request)
+                except grpc.RpcError as error:
+                    answer = self._after(error, method, request)
                     yield answer
 
     def close(self) -> None:
         """Let the connection go."""
         self.channel.close()
 
-    def _try_read(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
+    def _after(
+        self, error: grpc.RpcError, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
     ) -> Response | CallFailed:
+        """What comes of a call that failed: another try, if the server was away."""
+        if error.code() is not grpc.StatusCode.UNAVAILABLE:
+            return CallFailed(str(self), error)
         try:
             return self.read(method, request)
         except CallFailed as failure:
@@ -261,9 +268,11 @@ def payment_side(address: str) -> Iterator[PaymentSide]:
 
 
 def _target(name: str, address: str) -> NotifyUrl:
-    url = address if "://" in address else f"grpc://{address}"
+    url = address.lower() if "://" in address else f"grpc://{address.lower()}"
+    for everywhere, here in _HERE.items():
+        url = url.replace(f"//{everywhere}:", f"//{here}:")
     try:
-        return NotifyUrl.parse(url.lower())
+        return NotifyUrl.parse(url)
     except ValueError:
         raise CannotRun(
             f"the address of the {name} is {clean_text(address)!r}: must be host:port, such as 127.0.0.1:50051, "

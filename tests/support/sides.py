@@ -1,7 +1,7 @@
 """Both servers as a command sees them: in memory, behind real ports, with every request kept."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -334,8 +334,3 @@ def _not_found(reason: str) -> batch_pb2.ItemError:
 
 def _no_schedule(key: Key) -> NotFound:
     return NotFound(f"there is no notify schedule of {key}", reason="NOTIFY_SCHEDULE_NOT_FOUND")
-
-
-def keys_of(messages: Iterable[Keyed]) -> list[Key]:
-    """The keys of messages."""
-    return [key_of(message) for message in messages]
