@@ -30,22 +30,23 @@ def note_lapses(tx: Transaction, rows: Sequence[Row]) -> None:
 
 
 def release_alone(tx: Transaction, rows: Sequence[Row]) -> None:
-    """After a first lapse: due at once, but in a call of its own, since the row may be what killed its sender."""
+    """After a first lapse: due at once, but in a call of its own."""
     changes = [
-        {
-            "id": row.id,
-            "next_notify_time": tx.now,
-            "last_code": UNKNOWN,
-            "last_message": _message(row),
-            "lapse_count": row.lapse_count + 1,
-            "batch_limit": 1,
-            "update_time": tx.now,
-            **UNCLAIMED,
-        }
+        {"id": row.id, "next_notify_time": tx.now, "update_time": tx.now, **after_lapse(row), **UNCLAIMED}
         for row in rows
     ]
     move = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
     tx.compare_and_set(NotifySchedule.notify_status, move, changes, key=NotifySchedule.id)
+
+
+def after_lapse(row: Row) -> dict[str, object]:
+    """What a row keeps of a lapse. It is claimed alone from here on, since it may be what killed its sender."""
+    return {
+        "last_code": UNKNOWN,
+        "last_message": _message(row),
+        "lapse_count": row.lapse_count + 1,
+        "batch_limit": 1,
+    }
 
 
 def lapse_failure(row: Row) -> Failure:

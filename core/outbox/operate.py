@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from core.outbox.lapse import note_lapses
+from core.outbox.lapse import after_lapse, note_lapses
 from core.outbox.policy import OutboxPolicy
 from core.outbox.record import UNCLAIMED
 from core.outbox.tables import NotifySchedule, OperatorAction, PaymentResult
@@ -61,15 +61,16 @@ def move_of(tx: Transaction, row: Row, act: Act) -> Move:
 
 def apply(tx: Transaction, row: Row, move: Move, operation: Operation, policy: OutboxPolicy) -> None:
     """Make the move true, and record who did it and why."""
+    change = {"id": row.id, "next_notify_time": tx.now, "update_time": tx.now, **UNCLAIMED}
     if row.claim_token is not None:
         note_lapses(tx, [row])
-    change = {"id": row.id, "next_notify_time": tx.now, "update_time": tx.now, **UNCLAIMED}
+        change |= after_lapse(row)
     if operation.notify_url is not None:
         change["notify_url"] = operation.notify_url
     if operation.act is not Act.DUE_NOW:
         change |= _fresh_budget(tx, policy)
     if operation.act is Act.REOPEN:
-        change["reopened_attempt"] = row.attempt_count
+        change |= {"reopened_attempt": row.attempt_count, "last_code": None, "last_message": None}
     tx.compare_and_set(NotifySchedule.notify_status, move, [change], key=NotifySchedule.id)
     if operation.act is Act.REOPEN:
         reopen_results(tx, [row.payment_id])

@@ -105,10 +105,14 @@ class Outbox:
     def give_back(self, claim: Claim) -> Recorded:
         return self.database.transact(lambda tx: give_back(tx, claim.rows))
 
+    def wait_until_due(self, number: int = 1) -> None:
+        """Let time pass until the row may be claimed."""
+        self.clock.advance(self.row(number).next_notify_time - self.clock.now())
+
     def fail(self, times: int = 1, outcome: Outcome = SILENCE) -> None:
         """Claim and fail, each time when it is due."""
         for _ in range(times):
-            self.clock.advance(self.row().next_notify_time - self.clock.now())
+            self.wait_until_due()
             self.record(self.claimed(), outcome)
 
     def expire(self, limit: int = 100) -> Recorded:
@@ -166,7 +170,8 @@ class Outbox:
         return self._one(NotifyTarget.select().where(NotifyTarget.notify_url == target))
 
     def ledger(self, number: int = 1) -> Sequence[Row]:
-        return self.database.read(lambda tx: read.attempts(tx, self.row(number).id))
+        schedule_id = self.row(number).id
+        return self.database.read(lambda tx: read.attempts(tx, schedule_id))
 
     def audit(self) -> Sequence[Row]:
         return self.database.read(lambda tx: tx.rows(OperatorAction.select().order_by(OperatorAction.id)))
