@@ -116,7 +116,7 @@ def _of_result(
         return TryAgain(UNKNOWN, "the answer of the batch has no result for this notification")
     if result.HasField("response"):
         return _of_response(result.response)
-    return of_item(result.error.code, _told_of_item(result.error))
+    return of_item(result.error.code or UNKNOWN, _told_of_item(result.error))
 
 
 def _of_response(response: order_notify_service_pb2.OrderNotifyResponse) -> Outcome:
@@ -131,7 +131,7 @@ def _wait(error: grpc.RpcError) -> timedelta:
 
 
 def _told_of_item(error: batch_pb2.ItemError) -> str:
-    return f"{error.reason}: {error.message}" if error.reason else error.message
+    return f"{error.reason}: {error.message}" if error.reason else error.message or "no details"
 
 
 def _told(error: grpc.RpcError) -> str:
