@@ -6,6 +6,9 @@ import grpc
 
 from core.clock import Clock
 
+# Seconds. The client leaves when its own clock says so, somewhat before the deadline as it arrived here.
+_DEADLINE_SLACK = 0.1
+
 
 class Call:
     """A servicer context that remembers an abort and caps the time that is left. All else is the context's own.
@@ -55,7 +58,7 @@ class Call:
             return self._aborted_with
         if self._context.is_active():
             return self._code_set or grpc.StatusCode.OK
-        is_late = self._context.time_remaining() <= 0
+        is_late = self._context.time_remaining() <= _DEADLINE_SLACK
         return grpc.StatusCode.DEADLINE_EXCEEDED if is_late else grpc.StatusCode.CANCELLED
 
     @property

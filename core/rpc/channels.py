@@ -10,10 +10,13 @@ from ipaddress import ip_address
 
 import grpc
 
+from core.rpc.connection import Connection
 from core.rpc.deadline import DefaultDeadline
 from core.rules.notify_url import NotifyUrl
 
 Factory = Callable[[NotifyUrl], grpc.Channel]
+
+_UNWATCH_SECONDS = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,7 @@ class Channels:
     def __init__(self, open_one: Factory = open_channel) -> None:
         self._open_one = open_one
         self._lock = threading.Lock()
-        self._channels: dict[str, grpc.Channel] = {}
+        self._connections: dict[str, Connection] = {}
         self._is_closed = False
 
     def get(self, target: str) -> grpc.Channel:
@@ -64,35 +67,36 @@ class Channels:
             ValueError: `target` is not spelt like that.
             ChannelsClosed: `close` was called.
         """
+        return self._connection(target).channel
+
+    def wait_ready(self, target: str, bound_seconds: float) -> bool:
+        """Whether `target` is connected, after trying for at most `bound_seconds`. Until it is, nothing can be sent.
+
+        Raises: as `get`.
+        """
+        return self._connection(target).wait_ready(bound_seconds)
+
+    def close(self) -> None:
+        """Close every channel: calls that still run end with CANCELLED, waits with False. May be called again."""
+        with self._lock:
+            self._is_closed = True
+            connections, self._connections = self._connections, {}
+        for connection in connections.values():
+            connection.unwatch()
+        if connections:
+            # grpc ends the thread that watched a channel within 0.2 s, and gives no sign of it; a channel that is
+            # closed under that thread costs a traceback.
+            threading.Event().wait(_UNWATCH_SECONDS)
+        for connection in connections.values():
+            connection.channel.close()
+
+    def _connection(self, target: str) -> Connection:
         with self._lock:
             if self._is_closed:
                 raise ChannelsClosed(f"no channel to {target}: the channels of this process were closed")
-            if target not in self._channels:
-                self._channels[target] = self._open_one(NotifyUrl.parse(target))
-            return self._channels[target]
-
-    def wait_ready(self, target: str, bound_seconds: float) -> bool:
-        """Whether `target` is connected, after trying for at most `bound_seconds`. Until it is, nothing can be sent."""
-        channel = self.get(target)
-        is_ready = threading.Event()
-
-        def look(state: grpc.ChannelConnectivity) -> None:
-            if state is grpc.ChannelConnectivity.READY:
-                is_ready.set()
-
-        channel.subscribe(look, try_to_connect=True)
-        try:
-            return is_ready.wait(bound_seconds)
-        finally:
-            channel.unsubscribe(look)
-
-    def close(self) -> None:
-        """Close every channel; calls that still run end with CANCELLED. May be called again."""
-        with self._lock:
-            self._is_closed = True
-            channels, self._channels = self._channels, {}
-        for channel in channels.values():
-            channel.close()
+            if target not in self._connections:
+                self._connections[target] = Connection(self._open_one(NotifyUrl.parse(target)))
+            return self._connections[target]
 
 
 class ChannelsClosed(Exception):
@@ -116,6 +120,8 @@ def _channel_arguments(tuning: ChannelTuning) -> list[tuple[str, int]]:
         # A name that means another address since the connection broke is asked for again without the pause of 30 s.
         ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         ("grpc.keepalive_time_ms", _milliseconds(tuning.ping_after)),
+        ("grpc.http2.ping_timeout_ms", _milliseconds(tuning.ping_timeout)),
+        # Has no say in pings, in spite of its name, but in how long sent bytes may go unacknowledged by TCP.
         ("grpc.keepalive_timeout_ms", _milliseconds(tuning.ping_timeout)),
         # A proxy named in the environment would be a target that is on no allow-list.
         ("grpc.enable_http_proxy", 0),

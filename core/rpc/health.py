@@ -1,8 +1,10 @@
 """The health service of a server (grpc.health.v1). Owns its threads: a busy server still answers that it is alive."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -10,7 +12,9 @@ from grpc_health.v1 import health, health_pb2
 from core.rpc.pools import on_threads_of
 
 SERVICE_NAME = health.SERVICE_NAME
-_THREADS = 2
+_CHECK_THREADS = 2
+MAX_WATCHES = 32
+"""Clients that may be told of every change. One more is refused with RESOURCE_EXHAUSTED; it can still ask."""
 
 _Request = health_pb2.HealthCheckRequest
 _Response = health_pb2.HealthCheckResponse
@@ -20,24 +24,28 @@ class Health:
     """What a server tells of itself and of each of its services. NOT_SERVING until told otherwise."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="health")
-        self._servicer = health.HealthServicer()
+        # Non-blocking watches, which cost no thread, can deadlock: the library sends while it holds the lock that
+        # grpc's one serving thread takes to tell it of a client that left.
+        self._servicer = health.HealthServicer(experimental_non_blocking=False)
         self._names = {health.OVERALL_HEALTH}
         self._watches = _Watches()
+        self._check_threads = ThreadPoolExecutor(_CHECK_THREADS, thread_name_prefix="health")
+        # One more than may stay, to refuse the rest.
+        self._watch_threads = ThreadPoolExecutor(MAX_WATCHES + 1, thread_name_prefix="health-watch")
         self.set_serving(False)
 
     def add_to(self, server: grpc.Server) -> None:
         """Answer on `server`."""
-        # Not by the generated function: the library keeps its pool on the class, shared by every server of the process.
-        check = grpc.unary_unary_rpc_method_handler(
-            on_threads_of(self._threads, self._servicer.Check), _Request.FromString, _Response.SerializeToString
+        check = on_threads_of(self._check_threads, self._servicer.Check)
+        watch = on_threads_of(self._watch_threads, self._watch)
+        coding = (_Request.FromString, _Response.SerializeToString)
+        handler = grpc.method_handlers_generic_handler(
+            SERVICE_NAME,
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(check, *coding),
+                "Watch": grpc.unary_stream_rpc_method_handler(watch, *coding),
+            },
         )
-        watch = grpc.unary_stream_rpc_method_handler(
-            on_threads_of(self._threads, self._watch, sends_itself=True),
-            _Request.FromString,
-            _Response.SerializeToString,
-        )
-        handler = grpc.method_handlers_generic_handler(SERVICE_NAME, {"Check": check, "Watch": watch})
         server.add_generic_rpc_handlers([handler])
 
     def add_service(self, name: str) -> None:
@@ -57,39 +65,48 @@ class Health:
 
     def close(self) -> None:
         """Let the threads go. Only after the server has stopped."""
-        self._threads.shutdown(wait=False)
+        self._check_threads.shutdown(wait=False)
+        self._watch_threads.shutdown(wait=False)
 
-    def _watch(self, request: _Request, context: grpc.ServicerContext, send: Callable[[_Response], None]) -> None:
-        """Send the status now and whenever it changes, without keeping a thread in between."""
-        self._servicer.Watch(request, context, send)
-        self._watches.add(context)
+    def _watch(self, request: _Request, context: grpc.ServicerContext) -> Iterator[_Response]:
+        """The status now, and whenever it changes."""
+        watcher = self._servicer.Watch(request, context)
+        with self._watches.joined_by(watcher) as may_stay:
+            if not may_stay:
+                context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_WATCHES} clients watch already: use Check")
+            yield from watcher
+
+
+class _Watcher(Protocol):
+    def close(self) -> None: ...
 
 
 class _Watches:
-    """The open watches. Never more than one lock is held: contexts call back."""
+    """The open watches, bounded, and their common end."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: set[grpc.ServicerContext] = set()
+        self._open: set[_Watcher] = set()
         self._has_ended = False
 
-    def add(self, context: grpc.ServicerContext) -> None:
-        """Take on a watch until it ends by itself. After `end` it is cancelled at once."""
+    @contextmanager
+    def joined_by(self, watcher: _Watcher) -> Iterator[bool]:
+        """Take on one more while the block runs; False if there are enough. After `end` it ends at once."""
         with self._lock:
-            self._open.add(context)
-        if not context.add_callback(lambda: self._forget(context)):
-            self._forget(context)
-        if self._has_ended:
-            context.cancel()
+            may_stay = len(self._open) < MAX_WATCHES
+            if may_stay:
+                self._open.add(watcher)
+            if self._has_ended:
+                watcher.close()
+        try:
+            yield may_stay
+        finally:
+            with self._lock:
+                self._open.discard(watcher)
 
     def end(self) -> None:
-        """Cancel every watch."""
+        """End every watch, once it has sent what it has to send."""
         with self._lock:
             self._has_ended = True
-            contexts = tuple(self._open)
-        for context in contexts:
-            context.cancel()
-
-    def _forget(self, context: grpc.ServicerContext) -> None:
-        with self._lock:
-            self._open.discard(context)
+            for watcher in self._open:
+                watcher.close()

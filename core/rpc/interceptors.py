@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
@@ -19,8 +19,13 @@ from core.rpc.call import Call
 from core.rules.limits import clean_text
 
 _LONGEST_CALL_SECONDS = 300.0
+# Health and reflection: a watch that is cancelled has not failed, it has ended.
+_NOT_OURS = "/grpc."
 
-_Handler = grpc.RpcMethodHandler[Any, Any]
+if TYPE_CHECKING:
+    _Handler = grpc.RpcMethodHandler[Any, Any]
+else:
+    _Handler = grpc.RpcMethodHandler
 _Behavior = Callable[..., Any]
 
 _MAKE_HANDLER = MappingProxyType(
@@ -69,23 +74,21 @@ class FailureInterceptor(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> _Handler | None:
         """The handler of the call, with the care of this class around it."""
-        handler = continuation(handler_call_details)
-        return None if handler is None else self._wrapped(handler_call_details.method, handler)
+        method, handler = handler_call_details.method, continuation(handler_call_details)
+        return handler if handler is None or method.startswith(_NOT_OURS) else self._wrapped(method, handler)
 
     def _wrapped(self, method: str, handler: _Handler) -> _Handler:
         behavior = _behavior_of(handler)
-        # A handler that sends by itself (the health watch) returns at once, with nothing to iterate.
-        sends_itself = getattr(behavior, "experimental_non_blocking", False)
-        wrap = self._streaming if handler.response_streaming and not sends_itself else self._answering
-        # `wraps` also hands on the attributes by which grpc picks the threads of a handler.
+        wrap = self._streaming if handler.response_streaming else self._answering
+        # `wraps` also hands on the attribute by which grpc picks the threads of a handler.
         wrapped = functools.wraps(behavior)(wrap(method, behavior))
         make = _MAKE_HANDLER[handler.request_streaming, handler.response_streaming]
         return make(wrapped, handler.request_deserializer, handler.response_serializer)
 
     def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
-        def handle(request: Any, context: grpc.ServicerContext, *send: Any) -> Any:
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:
             with self._care(method, context) as call:
-                return behavior(request, call, *send)
+                return behavior(request, call)
 
         return handle
 

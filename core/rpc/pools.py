@@ -43,18 +43,12 @@ class WorkerPool(ThreadPoolExecutor):
             self._changed.notify_all()
 
 
-def on_threads_of(
-    pool: ThreadPoolExecutor, behavior: Callable[..., Any], *, sends_itself: bool = False
-) -> Callable[..., Any]:
-    """`behavior` of a method, to be run by `pool` however busy the server's workers are.
-
-    sends_itself: it is given a third argument to send answers with, whenever it likes, and returns at once.
-    """
+def on_threads_of(pool: ThreadPoolExecutor, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    """`behavior` of a method, to be run by `pool` however busy the server's workers are."""
 
     @functools.wraps(behavior)
     def handle(*arguments: Any) -> Any:
         return behavior(*arguments)
 
-    # These are the names grpc looks for.
-    vars(handle).update(experimental_thread_pool=pool, experimental_non_blocking=sends_itself)
+    handle.experimental_thread_pool = pool  # type: ignore[attr-defined]  # where grpc looks for it
     return handle

@@ -15,6 +15,7 @@ from core.rpc.pools import WorkerPool
 from core.rpc.reflection import Reflection
 
 _LOCALHOST = "127.0.0.1"
+_MAX_PORT = 65_535
 # How long the answers of cancelled calls may take to leave, after the grace.
 _LEAVE_SECONDS = 1.0
 
@@ -134,14 +135,25 @@ def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
 
 def _host_and_port(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= _MAX_PORT):
+        raise _no_address(address)
+    # A name may mean several addresses, and grpc is content with any one of them that is free.
+    return _ip(_LOCALHOST if host == "localhost" else host, address), int(port)
+
+
+def _ip(host: str, address: str) -> str:
+    in_brackets = host.startswith("[") and host.endswith("]")
     try:
-        # A name may mean several addresses, of which grpc is content with one that is free.
-        ip = ip_address(_LOCALHOST if host == "localhost" else host.removeprefix("[").removesuffix("]"))
-        if not (port.isascii() and port.isdigit() and int(port) <= 65_535):
-            raise ValueError(port)
+        ip = ip_address(host[1:-1] if in_brackets else host)
     except ValueError:
-        raise CannotListen(
-            f"{address} is no address to listen on: must be host:port with an IP address or localhost, "
-            "such as 127.0.0.1:50051 or [::1]:50051"
-        ) from None
-    return str(ip), int(port)
+        raise _no_address(address) from None
+    if in_brackets != (ip.version == 6):
+        raise _no_address(address)
+    return str(ip)
+
+
+def _no_address(address: str) -> CannotListen:
+    return CannotListen(
+        f"{address!r} is no address to listen on: must be host:port with an IP address or localhost, "
+        "such as 127.0.0.1:50051 or [::1]:50051"
+    )

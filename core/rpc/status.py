@@ -19,6 +19,8 @@ from core.rules.limits import MAX_ERROR_BYTES, clean_text
 DOMAIN = "paylatch"
 INTERNAL = "INTERNAL"
 _NO_WAIT = timedelta(0)
+# A longer one, added to the time of day, could lead beyond what a datetime holds.
+_LONGEST_WAIT = timedelta(days=365)
 
 _CODES: Mapping[type[errors.PaylatchError], grpc.StatusCode] = MappingProxyType(
     {
@@ -106,7 +108,7 @@ def message_of(error: grpc.RpcError) -> str:
 
 
 def retry_delay_of(error: grpc.RpcError) -> timedelta:
-    """How long the server asked to wait (google.rpc.RetryInfo); zero if it did not. Never raises."""
+    """How long the server asked to wait (google.rpc.RetryInfo), a year at most; zero if it did not. Never raises."""
     info = _received(error, error_details_pb2.RetryInfo)
     if info is None:
         return _NO_WAIT
@@ -114,7 +116,7 @@ def retry_delay_of(error: grpc.RpcError) -> timedelta:
         delay: timedelta = info.retry_delay.ToTimedelta()
     except (ValueError, OverflowError):
         return _NO_WAIT
-    return max(delay, _NO_WAIT)
+    return min(max(delay, _NO_WAIT), _LONGEST_WAIT)
 
 
 def _code_in_table(error: BaseException) -> grpc.StatusCode | None:

@@ -150,7 +150,7 @@ MUST_NOT_PASS = [
 @pytest.mark.parametrize("url", MUST_NOT_PASS, ids=range(len(MUST_NOT_PASS)))
 def test_every_other_spelling_is_refused(url: str) -> None:
     assert why_not(url) is not None
-    with pytest.raises(ValueError, match="^must "):
+    with pytest.raises(ValueError, match=r"^must "):
         NotifyUrl.parse(url)
 
 
@@ -160,7 +160,7 @@ def test_a_refusal_never_repeats_what_may_be_a_password() -> None:
 
 def test_a_target_made_by_hand_must_be_canonical_too() -> None:
     for scheme, host, port in [("http", "host", 1), ("grpc", "Host", 1), ("grpc", "host", 0), ("grpc", "host", 65536)]:
-        with pytest.raises(ValueError, match="^must "):
+        with pytest.raises(ValueError, match=r"^must "):
             NotifyUrl(scheme, host, port)
 
 
@@ -196,7 +196,7 @@ def test_the_allow_list_says_of_a_bad_spelling_what_is_wrong_with_it() -> None:
 
 
 def test_a_bad_entry_of_the_allow_list_is_named_by_its_place() -> None:
-    with pytest.raises(ValueError, match="^target 2 must "):
+    with pytest.raises(ValueError, match=r"^target 2 must "):
         AllowList.parse(["grpc://host:1", "grpc://host"])
 
 
