@@ -21,6 +21,7 @@ from core.rules.retry_policy import RetryPolicy
 from core.settings import DEFAULT_WAITS
 from core.store.database import Database
 from core.store.transaction import Row, Transaction
+from paylatch.order.v1.order_notify_service_pb2 import OrderNotifyRequest
 from payment_server.tables import Payment
 from tests.support import rows
 from tests.support.clock import TestClock
@@ -183,8 +184,10 @@ class Outbox:
 
 
 def notification(number: int, target: str = TARGET) -> Notification:
-    """The notification of payment `number`; its content is opaque to the outbox."""
-    return Notification(number, **rows.key(number), order_no=f"O-{number}", notify_url=target, content=b"content")
+    """The notification of payment `number`."""
+    about = {**rows.key(number), "order_no": f"O-{number}"}
+    content = OrderNotifyRequest(**about, amount_minor=1_234, currency_code="USD").SerializeToString()
+    return Notification(number, **about, notify_url=target, content=content)
 
 
 def numbers(claim: Claim | None) -> list[int]:

@@ -10,7 +10,18 @@ from core.rules.codes import ScheduleStatus
 from core.store.transaction import Transaction
 from tests.support.clock import START
 from tests.support.commits import DURABLE, LOST, Commit, commits
-from tests.support.outbox import APPLIED, LEASE, MOMENT, SILENCE, WINDOW, Outbox, numbers, policy, whole_call_failed
+from tests.support.outbox import (
+    APPLIED,
+    LEASE,
+    MOMENT,
+    SILENCE,
+    WINDOW,
+    Outbox,
+    notification,
+    numbers,
+    policy,
+    whole_call_failed,
+)
 from tests.support.rows import OTHER_TARGET, TARGET
 
 SECOND = timedelta(seconds=1)
@@ -52,7 +63,8 @@ def test_a_claim_carries_what_a_call_and_its_record_need(outbox: Outbox) -> None
     (row,) = claimed.rows
 
     assert claimed.target == TARGET
-    assert (row.key, row.content, row.attempt, row.claim_time) == (("alipay", "P-1"), b"content", 1, START)
+    assert (row.key, row.attempt, row.claim_time) == (("alipay", "P-1"), 1, START)
+    assert row.content == notification(1).content
     assert (row.schedule_id, row.payment_id) == (outbox.row().id, 1)
 
 
