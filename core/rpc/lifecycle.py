@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 from queue import SimpleQueue
+from socket import socket, socketpair
 from types import FrameType
 from typing import Any
 
@@ -44,11 +45,10 @@ class StopRequests:
     """Where a stop is asked for: by a signal, or by a thread that cannot go on."""
 
     def __init__(self) -> None:
-        # A signal handler may interrupt the very thread that waits: an Event would deadlock, this queue does not.
         self._requests: SimpleQueue[StopRequest] = SimpleQueue()
 
     def ask(self, reason: str, exit_code: int = 0) -> None:
-        """Ask the process to stop. From any thread, and from signal handlers."""
+        """Ask the process to stop. From any thread."""
         self._requests.put(StopRequest(reason, exit_code))
 
     def wait(self) -> StopRequest:
@@ -117,22 +117,44 @@ def _on_a_thread(action: Callable[[], Any]) -> Future[Any]:
 
 @contextmanager
 def _signals_asking(requests: StopRequests, leave: Callable[[int], Any]) -> Iterator[None]:
-    """Turn the first signal into a request and any further one into the end, until the block is left."""
-    is_second = False
+    """Turn the first signal into a request and any further one into the end, until the block is left.
 
-    def receive(number: int, _frame: FrameType | None) -> None:
-        nonlocal is_second
-        if is_second:
-            leave(128 + number)
-        is_second = True
-        requests.ask(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, receive) for number in _SIGNALS}
+    A thread of its own hears them. A handler in Python runs only when the main thread comes to it, and a signal that
+    arrives right before the main thread begins to wait would not be heard until it has waited; the wakeup descriptor is
+    written to at once, whatever the main thread does.
+    """
+    heard, told = socketpair()
+    told.setblocking(False)
+    listening = threading.Thread(target=_listen, args=(heard, requests, leave), name="signals", daemon=True)
+    listening.start()
+    descriptor_before = signal.set_wakeup_fd(told.fileno(), warn_on_full_buffer=False)
+    handlers_before = {number: signal.signal(number, _heard_elsewhere) for number in _SIGNALS}
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers_before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(descriptor_before)
+        told.close()
+        listening.join()
+        heard.close()
+
+
+def _listen(heard: socket, requests: StopRequests, leave: Callable[[int], Any]) -> None:
+    """Hear signals until the other end is closed."""
+    is_second = False
+    while numbers := heard.recv(16):
+        for number in numbers:
+            if number not in _SIGNALS:
+                continue
+            if is_second:
+                leave(128 + number)
+            is_second = True
+            requests.ask(signal.Signals(number).name)
+
+
+def _heard_elsewhere(_number: int, _frame: FrameType | None) -> None:
+    """Without a handler in Python a signal would do what it does by default."""
 
 
 def _flush() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from core.logs import Logger
-from core.rpc.lifecycle import StopRequests, StopStep, run_until_signal
+from core.rpc.lifecycle import StopRequest, StopRequests, StopStep, run_until_signal
 from tests.integration.rpc.conftest import Events
 
 ROOT = Path(__file__).parents[3]
@@ -87,7 +87,7 @@ class TestSteps:
 PROGRAM = """
 import sys, threading
 from core.logs import make_logger
-from core.rpc.lifecycle import StopRequests, StopStep, run_until_signal
+from core.rpc.lifecycle import StopRequest, StopRequests, StopStep, run_until_signal
 
 class Requests(StopRequests):
     def wait(self):
@@ -142,6 +142,17 @@ class TestSignals:
         assert output == "stopping\n"
         assert f"reason={number.name}" in errors
         assert "Traceback" not in errors
+
+    def test_one_that_does_not_interrupt_the_main_thread_is_heard_all_the_same(self, log: Logger) -> None:
+        def signal_this_thread() -> None:
+            signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+        class Requests(StopRequests):
+            def wait(self) -> StopRequest:
+                threading.Timer(0.1, signal_this_thread).start()
+                return super().wait()
+
+        assert run_until_signal(log, [], Requests(), leave) == 0
 
     @pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
     @pytest.mark.parametrize("second", [signal.SIGTERM, signal.SIGINT])
