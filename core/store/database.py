@@ -36,6 +36,7 @@ class Database:
         self.dialect = dialect
         self.clock = clock
         self.pool = dialect.connect(pool_size)
+        self._is_closed = False
 
     @classmethod
     def open(cls, url: str, clock: Clock) -> "Database":
@@ -77,8 +78,12 @@ class Database:
             yield self.pool
 
     def close(self) -> None:
-        """Close every connection. Only after the last transaction has ended."""
-        self.pool.close_all()
+        """Close every connection that is idle, now; and those in use when their transactions end.
+
+        SQLite ends the whole process when a connection is closed below a statement that runs on it.
+        """
+        self._is_closed = True
+        self.pool.close_idle()
 
     def _run(self, work: Callable[[Transaction], T], *, write: bool) -> T:
         failures: list[Exception] = []
@@ -123,6 +128,8 @@ class Database:
             yield
         finally:
             self.pool.close()
+            if self._is_closed:
+                self.pool.close_idle()
 
     def _turn(self, *, write: bool) -> AbstractContextManager[Any]:
         return self.dialect.turn_to_write() if write else nullcontext()

@@ -316,6 +316,34 @@ def test_a_thread_keeps_no_connection_between_transactions(database: Database) -
     assert not database.pool._in_use
 
 
+def test_closing_lets_the_transactions_that_run_end_and_leaves_no_connection(database: Database) -> None:
+    runs, may_end = threading.Event(), threading.Event()
+
+    def work(tx: Transaction) -> None:
+        runs.set()
+        assert may_end.wait(10)
+        tx.insert(Parcel, [packed("P-1")])
+
+    thread = threading.Thread(target=lambda: database.transact(work))
+    thread.start()
+    assert runs.wait(10)
+    database.close()
+    may_end.set()
+    thread.join()
+
+    assert not database.pool._connections
+    assert not database.pool._in_use
+    assert numbers_in(database) == ["P-1"]
+
+
+def test_closing_twice_is_the_same_as_once(database: Database) -> None:
+    pack(database, "P-1")
+    database.close()
+    database.close()
+
+    assert not database.pool._connections
+
+
 def _raise_a_bug(tx: Transaction) -> NoReturn:
     raise ValueError("a bug")
 
