@@ -1,6 +1,7 @@
 """How commands speak: tables for people, JSON for programs, one line for what went wrong. Decides nothing."""
 
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,9 +35,14 @@ class ExitCode(IntEnum):
     CANNOT_RUN = 2
 
 
+WIDTH_OF_A_FILE = 118
+"""Columns of a table that no terminal limits."""
+
+
 def console() -> Console:
-    """Standard output, for people. Draws no colours into a pipe."""
-    return Console(highlight=False)
+    """Standard output, for people. Draws no colours into a pipe or file, nor squeezes tables into 80 columns there."""
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDTH_OF_A_FILE
+    return Console(highlight=False, width=width)
 
 
 def print_json(document: Any) -> None:
