@@ -40,12 +40,18 @@ class Damage:
 
 
 class Accident:
-    """Kills the victim when `reports` reports were answered. Nothing ever happens to none."""
+    """Kills the victim when `reports` reports were answered. Nothing ever happens to none.
 
-    def __init__(self, fleet: Fleet, board: Board, clock: Clock, victim: Victim, reports: int) -> None:
+    outlook: what a person should know who watches it heal.
+    """
+
+    def __init__(
+        self, fleet: Fleet, board: Board, clock: Clock, victim: Victim, reports: int, outlook: str = ""
+    ) -> None:
         self._fleet = fleet
         self._board = board
         self._clock = clock
+        self._outlook = outlook
         self._story = self._tell()
         self.damage = Damage(victim, reports)
 
@@ -83,7 +89,7 @@ class Accident:
             yield None
         damage.serving, overdue = self._clock.monotonic(), self._board.waiting
         damage.waiting = len(overdue)
-        yield f"{victim} serves again; {damage.waiting:,} settled payments have not reached their orders"
+        yield f"{victim} serves again; {damage.waiting:,} settled payments have not reached their orders{self._outlook}"
         while overdue := overdue & self._board.waiting:
             yield None
         damage.healed = self._clock.monotonic()

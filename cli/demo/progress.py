@@ -79,18 +79,19 @@ class Lines:
         self._clock = clock
         self._stage = ""
         self._total = 0
+        self._shown = 0
         self._next = 0.0
 
     def begin(self, stage: str, total: int) -> None:
         """What the next lines are about."""
-        self._stage, self._total = stage, total
+        self._stage, self._total, self._shown = stage, total, 0
         self._next = self._clock.monotonic() + _LINE_EVERY_SECONDS
 
     def show(self, done: int, counts: Counts) -> None:
-        """A line, if the last is old enough or it is the last."""
+        """A line, if the last is old enough, or nothing is left."""
         now = self._clock.monotonic()
-        if now >= self._next or done == self._total:
-            self._next = now + _LINE_EVERY_SECONDS
+        if now >= self._next or self._shown < done == self._total:
+            self._next, self._shown = now + _LINE_EVERY_SECONDS, done
             self._console.print(f"{self._stage}: {done:,} of {self._total:,}  {_told(counts)}".rstrip())
 
     def say(self, text: str) -> None:

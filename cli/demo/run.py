@@ -30,7 +30,7 @@ from cli.ports import free_addresses
 from cli.processes import Fleet, Launch, environment, programs
 from cli.reconcile import ReconcileOptions, reconcile
 from core.clock import SystemClock
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 
 _PAYMENT, _ORDER = "payment.db", "order.db"
 _TERMINATED = 128 + signal.SIGTERM
@@ -79,14 +79,15 @@ class Demo:
             fleet.start()
             fleet.wait_serving()
             with Clients.connect(settings.payment_address, settings.order_address) as clients:
-                times, damage = self._conduct(fleet, clients, settings.notify_targets[0])
+                times, damage = self._conduct(fleet, clients, settings)
                 return self._judge(clients, times, damage)
 
-    def _conduct(self, fleet: Fleet, clients: Clients, target: str) -> tuple[Times, Damage]:
-        payers = Payers(clients, target, self._board, self._persistence)
+    def _conduct(self, fleet: Fleet, clients: Clients, settings: Settings) -> tuple[Times, Damage]:
+        payers = Payers(clients, settings.notify_targets[0], self._board, self._persistence)
         try:
             with shown(self._screen, self._clock) as progress:
-                return self._stages(Conductor(clients, self._board, payers, progress, self._clock), fleet)
+                conductor = Conductor(clients, self._board, payers, progress, self._clock)
+                return self._stages(conductor, fleet, _outlook(self._victim, settings))
         except BaseException:
             # Calls under way end at once, and with them their callers.
             self._persistence.stop()
@@ -95,7 +96,7 @@ class Demo:
         finally:
             payers.stop()
 
-    def _stages(self, conductor: Conductor, fleet: Fleet) -> tuple[Times, Damage]:
+    def _stages(self, conductor: Conductor, fleet: Fleet, outlook: str) -> tuple[Times, Damage]:
         now = self._clock.monotonic
         conductor.stock(self._goods)
         began = now()
@@ -103,7 +104,7 @@ class Demo:
         created = now()
         reports = len(self._board.payable)
         victim = self._victim if reports else Victim.NONE
-        accident = Accident(fleet, self._board, self._clock, victim, (reports + 1) // 2)
+        accident = Accident(fleet, self._board, self._clock, victim, (reports + 1) // 2, outlook)
         conductor.pay(accident)
         reported = now()
         conductor.await_delivery(accident)
@@ -129,6 +130,21 @@ class Demo:
     def _goods(self) -> int:
         """Units of goods on hand at the start: for every order, refused ones included."""
         return sum(order.quantity for order in self._orders if not order.is_voucher)
+
+
+def _outlook(victim: Victim, settings: Settings) -> str:
+    """Why healing takes what it takes: by design, a wait in the settings."""
+    match victim:
+        case Victim.ORDER_SERVER:
+            return f"; calls it died in are made again after {_seconds(settings.notify_retry_waits[0])}"
+        case Victim.PAYMENT_SERVER:
+            return f"; what it had claimed is free again when its lease ends, within {_seconds(settings.notify_lease)}"
+        case _:
+            return ""
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{duration.total_seconds():g} s"
 
 
 def _settings_of(directory: Path) -> dict[str, str]:

@@ -88,9 +88,9 @@ def _accident(damage: Damage, times: Times) -> Iterator[tuple[str, str]]:
     if damage.healed is None:
         yield "healed", "no"
         return
-    yield "away", f"{damage.seconds_away:.1f} s, until it served again"
+    yield "away", f"{damage.seconds_away:.1f} s, from the kill until it served again"
     waiting = count(damage.waiting, "settled payment")
-    yield "healed", f"{damage.seconds_healing:.1f} s later: {waiting} had waited for it"
+    yield "healed", f"{damage.seconds_healing:.1f} s later, with {waiting} to deliver when it was back"
 
 
 def _attempts(attempts: Mapping[int, int]) -> str:
