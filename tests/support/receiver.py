@@ -35,7 +35,7 @@ class CallFailed(grpc.RpcError):
     def details(self) -> str:
         return self._message
 
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+    def trailing_metadata(self) -> Any:
         if not self._details:
             return ()
         status = status_pb2.Status(code=self._code.value[0], message=self._message)
@@ -80,7 +80,9 @@ def answer_all(batch: BatchOrderNotifyRequest) -> BatchOrderNotifyResponse:
 
 @dataclass
 class Receiver:
-    """Implements core.delivery.call.TargetChannels. A handler answers, or raises what `failure` makes.
+    """One order side; as core.delivery.call.TargetChannels, it is at every target.
+
+    A handler answers, or raises what `failure` makes. before: runs at the beginning of each call.
 
     called: method and payment codes of each call, in order. timeouts: of each call, in seconds.
     """
@@ -122,3 +124,19 @@ class Receiver:
     def _notify_batch(self, request: BatchOrderNotifyRequest) -> BatchOrderNotifyResponse:
         self.called.append(("BatchOrderNotify", [item.payment_code for item in request.requests]))
         return self.batch(request)
+
+
+class Receivers:
+    """An order side at each target. Implements core.delivery.call.TargetChannels."""
+
+    def __init__(self) -> None:
+        self._receivers: dict[str, Receiver] = {}
+
+    def at(self, target: str) -> Receiver:
+        return self._receivers.setdefault(target, Receiver())
+
+    def get(self, target: str) -> Any:
+        return self.at(target)
+
+    def wait_ready(self, target: str, bound: float) -> bool:
+        return self.at(target).wait_ready(target, bound)
