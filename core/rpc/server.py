@@ -128,8 +128,6 @@ def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
         # On by default: a second server would silently share the port, and take half of the calls.
         ("grpc.so_reuseport", int(options.reuse_port)),
         ("grpc.max_receive_message_length", options.max_message_bytes),
-        # Channels ping a call that takes long; the default of 5 minutes would have the server hang up on them.
-        ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ]
 
 

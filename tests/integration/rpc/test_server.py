@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -10,6 +11,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from core.clock import SystemClock
 from core.logs import Logger
 from core.rpc.health import MAX_WATCHES
+from core.rpc.pools import on_threads_of
 from core.rpc.server import CannotListen, RpcServer, ServerOptions
 from tests.integration.rpc.conftest import SERVICE, Events, Serve, Server
 
@@ -150,6 +152,17 @@ class TestLimits:
         gate.may_end.set()
         assert [call.result(timeout=10) for call in calls] == [b"x"] * 4
 
+    def test_a_method_with_threads_of_its_own_is_answered_while_every_worker_is_busy(
+        self, serve: Serve, gate: Gate
+    ) -> None:
+        with ThreadPoolExecutor(1) as own:
+            server = serve(ServerOptions(workers=1), Wait=gate, Echo=on_threads_of(own, echo))
+            call = server.start_call("Wait")
+            assert gate.begun.acquire(timeout=10)
+            assert server.call("Echo", timeout=5) == b"x"
+            gate.may_end.set()
+            assert call.result(timeout=10) == b"x"
+
 
 class TestHealth:
     def test_a_server_and_its_services_serve_once_started(self, serve: Serve) -> None:
@@ -222,6 +235,7 @@ class TestHealth:
             next(each)
             each.cancel()
         server.rpc.stop(5)
+        server.rpc.health._watch_threads.shutdown(wait=True)
         assert server.rpc.health._watches._open == set()
 
 
