@@ -23,18 +23,6 @@ GENEROUS_START = 10.0
 
 every_process = pytest.mark.parametrize("name", MODULES)
 
-BAD_SETTINGS = {
-    "a lease that ends before the call": {"notify_lease": "12s"},
-    "waits that do not fit the window": {"notify_window": "1h"},
-    "one wait too few": {"notify_retry_waits": "15s,1m"},
-    "a target that is a file": {"notify_targets": "unix:/tmp/socket"},
-    "one database for both sides": {
-        "payment_database_url": "sqlite:///same.db",
-        "order_database_url": "sqlite:///same.db",
-    },
-    "a duration without a unit": {"notify_deadline": "10"},
-}
-
 
 @every_process
 def test_a_process_serves_soon_after_its_start(system: System, name: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,16 +100,6 @@ def test_contradictory_settings_stop_a_process_with_one_line(name: str) -> None:
     assert line.startswith(f"{name}: PAYLATCH_NOTIFY_LEASE is 0:00:12")
     assert as_command.stderr == as_module.stderr
     assert as_command.stdout == as_module.stdout == ""
-
-
-@pytest.mark.parametrize("wrong", BAD_SETTINGS)
-def test_a_bad_setting_is_named_in_one_line(wrong: str) -> None:
-    ended = run_module("scheduler", settings=BAD_SETTINGS[wrong])
-    assert ended.returncode == 2
-    (line,) = ended.stderr.splitlines()
-    assert line.startswith("scheduler: PAYLATCH_")
-    for setting in BAD_SETTINGS[wrong]:
-        assert setting.upper() in line
 
 
 @every_process

@@ -3,9 +3,11 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,23 +51,41 @@ class Up:
         return found
 
 
+StartUp = Callable[[], Up]
+
+
 @pytest.fixture
-def up(tmp_path: Path) -> Iterator[Up]:
-    payment, order, scheduler = free_addresses(3)
-    overrides = {"payment_address": payment, "order_address": order, "scheduler_address": scheduler}
-    settings = load_settings(**overrides, notify_targets=f"grpc://{order}")
-    with (tmp_path / "stderr").open("w") as errors:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "cli", "up", "--directory", str(tmp_path / "data")],
-            env={**environment(overrides), "OF_TEST": str(tmp_path)},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        )
-    with process:
-        yield Up(process, tmp_path, settings)
-        process.kill()
+def addresses() -> dict[str, str]:
+    names = ("payment_address", "order_address", "scheduler_address")
+    return dict(zip(names, free_addresses(len(names)), strict=True))
+
+
+@pytest.fixture
+def start_up(addresses: dict[str, str], tmp_path: Path) -> Iterator[StartUp]:
+    """Start `paylatch up` in the test's directory."""
+    with ExitStack() as running:
+
+        def start() -> Up:
+            with (tmp_path / "stderr").open("w") as errors:
+                process = subprocess.Popen(
+                    [sys.executable, "-P", "-m", "cli", "up", "--directory", str(tmp_path / "data")],
+                    env={**environment(addresses), "OF_TEST": str(tmp_path)},
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=errors,
+                    text=True,
+                )
+            running.enter_context(process)
+            running.callback(process.kill)
+            target = f"grpc://{addresses['order_address']}"
+            return Up(process, tmp_path, load_settings(**addresses, notify_targets=target))
+
+        yield start
+
+
+@pytest.fixture
+def up(start_up: StartUp) -> Up:
+    return start_up()
 
 
 def test_up_serves_says_how_to_be_called_and_stops_in_order_on_ctrl_c(up: Up) -> None:
@@ -110,20 +130,15 @@ def test_no_process_outlives_up_even_when_it_is_killed(up: Up) -> None:
     eventually(lambda: not processes_of(up.directory))
 
 
-def test_up_on_a_port_that_is_taken_says_so_and_leaves_nothing_behind(up: Up) -> None:
-    up.greeting()
-    second = subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "up", "--directory", str(up.directory / "other")],
-        env=environment({"payment_address": up.settings.payment_address, "order_address": up.settings.order_address}),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=BOUND,
-        check=False,
-    )
-    assert second.returncode == 1
-    assert f"cannot listen on {up.settings.payment_address}" in second.stderr
-    assert processes_of(up.directory / "other") == []
+def test_up_on_a_port_that_is_taken_says_so_and_leaves_nothing_behind(
+    addresses: dict[str, str], start_up: StartUp, tmp_path: Path
+) -> None:
+    host, _, port = addresses["payment_address"].partition(":")
+    with socket.create_server((host, int(port))):
+        up = start_up()
+        assert up.process.wait(BOUND) == 1
+    assert f"payment-server | payment-server: cannot listen on {host}:{port}" in up.errors()
+    assert processes_of(tmp_path) == []
 
 
 def _command_line(pid: int) -> str:
