@@ -72,10 +72,13 @@ class Database:
         """The pool, with a connection for this thread and no transaction: for migrations.
 
         Raises:
-            Unavailable: the database is away.
+            Unavailable: the database is away, or others held it for too long.
         """
-        with self._translating(), self._connection():
-            yield self.pool
+        try:
+            with self._translating(), self._connection():
+                yield self.pool
+        except LostRace as error:
+            raise Unavailable("the database was busy for too long", reason="DATABASE_BUSY") from error
 
     def close(self) -> None:
         """Close every connection that is idle, now; and those in use when their transactions end.

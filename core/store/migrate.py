@@ -28,7 +28,7 @@ def migrate(database: Database, schema: Schema) -> list[str]:
 
     Raises:
         WrongSchema: the database is newer than this version, or is the other one; nothing was changed.
-        Unavailable: the database is away.
+        Unavailable: the database is away, or others held it for too long; nothing was changed.
     """
     with database.connected() as pool, database.dialect.migration_lock(pool):
         runner = _runner(database, schema)

@@ -7,6 +7,8 @@ import pytest
 from peewee import OperationalError
 from playhouse.migrations import Runner
 
+from core.rules.errors import Unavailable
+from core.store import dialect
 from core.store import migrate as migrations
 from core.store.database import Database
 from core.store.migrate import Schema, WrongSchema, migrate, require_current
@@ -71,7 +73,11 @@ def test_migrating_says_what_it_did_and_the_second_time_does_nothing(
         require_current(database, schema)
 
 
-def test_ten_starters_at_once_migrate_once(url: str, schema: Schema, clock: TestClock) -> None:
+def test_ten_starters_at_once_migrate_once(
+    url: str, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # On a machine whose disk stalls, the last of them waits for nine others.
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_SECONDS", 50)
     barrier = threading.Barrier(10)
     applied: list[list[str]] = []
     failures: list[Exception] = []
@@ -93,6 +99,26 @@ def test_ten_starters_at_once_migrate_once(url: str, schema: Schema, clock: Test
 
     assert failures == []
     assert sorted(applied) == [*[[]] * 9, _names(schema)]
+
+
+def test_a_database_that_another_holds_for_too_long_is_told_as_busy(
+    url: str, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_SECONDS", 0.05)
+    with opened(url, clock) as holder, holder.connected() as pool, pool.atomic("IMMEDIATE"):
+        told: list[str] = []
+
+        def start() -> None:
+            with opened(url, clock) as database:
+                try:
+                    migrate(database, schema)
+                except Unavailable as error:
+                    told.append(error.reason)
+
+        thread = threading.Thread(target=start)
+        thread.start()
+        thread.join()
+    assert told == ["DATABASE_BUSY"]
 
 
 def test_an_empty_database_is_refused_with_what_to_do(url: str, schema: Schema, clock: TestClock) -> None:
