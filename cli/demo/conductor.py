@@ -48,18 +48,18 @@ class Conductor:
 
     def create(self, orders: Sequence[DemoOrder]) -> None:
         """Create every order and its payment."""
-        self._progress.begin("Creating orders", len(orders))
+        self._progress.begin("Orders created", len(orders))
         self._finish(self._payers.create(orders), lambda counts: counts.tried)
 
     def pay(self, accident: Accident) -> None:
         """Report every payment that was created as paid."""
         payable = self._board.payable
-        self._progress.begin("Reporting payments", len(payable))
+        self._progress.begin("Payments settled", len(payable))
         self._finish(self._payers.report(payable, accident.after_report), lambda counts: counts.settled, accident)
 
     def await_delivery(self, accident: Accident) -> None:
         """Wait until every settled payment is notified, and the accident healed; not for longer than the bound."""
-        self._progress.begin("Delivering the rest", self._board.counts.settled)
+        self._progress.begin("Payments delivered", self._board.counts.settled)
         gives_up = self._clock.monotonic() + DELIVERY_BOUND
         while self._board.waiting or not accident.is_over:
             if self._clock.monotonic() > gives_up:

@@ -37,7 +37,7 @@ def shown(console: Console, clock: Clock) -> Iterator[Progress]:
         yield Lines(console, clock)
         return
     columns = [
-        TextColumn("{task.description:<22}"),
+        TextColumn("{task.description:<18}"),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[told]}"),
@@ -92,7 +92,7 @@ class Lines:
         now = self._clock.monotonic()
         if now >= self._next or self._shown < done == self._total:
             self._next, self._shown = now + _LINE_EVERY_SECONDS, done
-            self._console.print(f"{self._stage}: {done:,} of {self._total:,}  {_told(counts)}".rstrip())
+            self._console.print(f"{self._stage}: {done:,} of {self._total:,}  {_told(counts)}".rstrip(), soft_wrap=True)
 
     def say(self, text: str) -> None:
         """A line."""
@@ -102,4 +102,4 @@ class Lines:
 def _told(counts: Counts) -> str:
     if not counts.settled:
         return ""
-    return f"settled {counts.settled:,} · paid {counts.paid:,} · waiting {counts.waiting:,}"
+    return f"orders paid {counts.paid:,} · waiting {counts.waiting:,}"

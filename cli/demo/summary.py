@@ -94,7 +94,7 @@ def _accident(damage: Damage, times: Times) -> Iterator[tuple[str, str]]:
 
 
 def _attempts(attempts: Mapping[int, int]) -> str:
-    told = [f"{number:,} deliveries took {tries}" for tries, number in sorted(attempts.items())]
+    told = [f"{tries} for {count(number, 'delivery', 'deliveries')}" for tries, number in sorted(attempts.items())]
     return "; ".join(told) or "none"
 
 

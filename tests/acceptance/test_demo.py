@@ -67,7 +67,7 @@ def test_interrupted_it_ends_its_processes_and_leaves_nothing_behind(number: sig
         text=True,
     ) as process:
         assert process.stdout is not None
-        assert any(line.startswith("Creating orders:") for line in process.stdout)
+        assert any(line.startswith("Orders created:") for line in process.stdout)
         process.send_signal(number)
         process.communicate(timeout=BOUND)
 

@@ -18,7 +18,7 @@ def test_where_there_is_no_terminal_a_line_comes_every_other_second_and_at_the_e
     output: StringIO, clock: TestClock
 ) -> None:
     with shown(Console(file=output, width=120), clock) as progress:
-        progress.begin("Reporting payments", 10)
+        progress.begin("Payments settled", 10)
         progress.show(1, Counts(settled=1, paid=1))
         clock.advance(timedelta(seconds=2))
         progress.show(4, Counts(settled=4, paid=3, waiting=1))
@@ -27,20 +27,20 @@ def test_where_there_is_no_terminal_a_line_comes_every_other_second_and_at_the_e
         progress.show(10, Counts(settled=10, paid=10))
         progress.show(10, Counts(settled=10, paid=10))
     assert output.getvalue().splitlines() == [
-        "Reporting payments: 4 of 10  settled 4 · paid 3 · waiting 1",
+        "Payments settled: 4 of 10  orders paid 3 · waiting 1",
         "order-server killed",
-        "Reporting payments: 10 of 10  settled 10 · paid 10 · waiting 0",
+        "Payments settled: 10 of 10  orders paid 10 · waiting 0",
     ]
 
 
 def test_on_a_terminal_each_stage_has_its_bar(output: StringIO, clock: TestClock) -> None:
     console = Console(file=output, width=160, force_terminal=True, color_system=None)
     with shown(console, clock) as progress:
-        progress.begin("Creating orders", 10)
+        progress.begin("Orders created", 10)
         progress.show(10, Counts(tried=10))
-        progress.begin("Reporting payments", 10)
+        progress.begin("Payments settled", 10)
         progress.show(4, Counts(settled=4, paid=3, waiting=1))
     drawn = output.getvalue()
-    assert "Creating orders" in drawn
+    assert "Orders created" in drawn
     assert "10/10" in drawn
-    assert "settled 4 · paid 3 · waiting 1" in drawn
+    assert "orders paid 3 · waiting 1" in drawn
