@@ -1,24 +1,18 @@
 """The scheduler's one place where its parts are put together. Owns their order of starting and stopping."""
 
 import functools
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
 from core.clock import Clock
-from core.delivery.call import OrderNotifyCaller
-from core.delivery.deliver import Delivery
+from core.delivery.compose import Sender, compose_sender
 from core.logs import Logger
 from core.outbox.clock_guard import ClockGuard
-from core.outbox.policy import OutboxPolicy
 from core.process import holder_name
-from core.rpc.channels import Channels
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
-from core.store.database import Database
-from core.store.migrate import Schema, require_current
 from scheduler.loops import Loops
 from scheduler.passes import ExpiryPass, RetryPass
 
@@ -30,8 +24,7 @@ HEALTH_WORKERS = 2
 class Scheduler:
     """All that must be stopped, and what to start: the loops, and the server for health."""
 
-    database: Database
-    channels: Channels
+    sender: Sender
     loops: Loops
     server: RpcServer
     targets: Sequence[str]
@@ -50,8 +43,8 @@ class Scheduler:
         return [
             StopStep("health", 3, lambda: self.server.stop(0)),
             StopStep("passes", seconds + 2, lambda: self.loops.stop(bound)),
-            StopStep("channels", 2, self.channels.close),
-            StopStep("database", 2, self.database.close),
+            StopStep("channels", 2, self.sender.channels.close),
+            StopStep("database", 2, self.sender.database.close),
         ]
 
 
@@ -60,19 +53,14 @@ def compose(settings: Settings, clock: Clock, log: Logger) -> Scheduler:
 
     Raises:
         WrongSchema: the payment database is not at this version's schema.
+        Unavailable: it cannot be reached.
     """
-    database = Database.open(settings.payment_database_url, clock)
-    require_current(database, Schema.PAYMENT)
-    policy = OutboxPolicy.of(settings, random.random)
-    channels = Channels()
-    caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)
-    delivery = Delivery(database, caller, policy, log)
+    sender = compose_sender(settings, clock, log)
     return Scheduler(
-        database=database,
-        channels=channels,
+        sender=sender,
         loops=Loops(clock, log, settings.scheduler_poll_interval),
         server=RpcServer(log, clock, ServerOptions(workers=HEALTH_WORKERS)),
         targets=settings.notify_targets,
-        retry=RetryPass(database, delivery, policy, clock, log, holder_name("scheduler")),
-        expiry=ExpiryPass(database, ClockGuard(clock, log), log),
+        retry=RetryPass(sender.database, sender.delivery, sender.policy, clock, log, holder_name("scheduler")),
+        expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log),
     )

@@ -1,0 +1,39 @@
+"""What every process that delivers is made of: payment database, policy, channels, and the delivery that uses them."""
+
+import random
+from dataclasses import dataclass
+
+from core.clock import Clock
+from core.delivery.call import OrderNotifyCaller
+from core.delivery.deliver import Delivery
+from core.logs import Logger
+from core.outbox.policy import OutboxPolicy
+from core.rpc.channels import Channels
+from core.settings import Settings
+from core.store.database import Database
+from core.store.migrate import Schema, require_current
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Parts that belong together. Whoever composes them closes first the channels, then the database."""
+
+    database: Database
+    policy: OutboxPolicy
+    channels: Channels
+    delivery: Delivery
+
+
+def compose_sender(settings: Settings, clock: Clock, log: Logger) -> Sender:
+    """The sending parts of these settings.
+
+    Raises:
+        WrongSchema: the payment database is not at this version's schema.
+        Unavailable: it cannot be reached.
+    """
+    database = Database.open(settings.payment_database_url, clock)
+    require_current(database, Schema.PAYMENT)
+    policy = OutboxPolicy.of(settings, random.random)
+    channels = Channels()
+    caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)
+    return Sender(database, policy, channels, Delivery(database, caller, policy, log))
