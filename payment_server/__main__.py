@@ -14,9 +14,12 @@ def serve(settings: Settings, clock: Clock, log: Logger) -> int:
     """Serve on the payment address; answers the exit code."""
     composed = compose(settings, clock, log)
     address = composed.server.bind(settings.payment_address, allow_plaintext=settings.allow_plaintext)
-    composed.server.start()
-    log.info("process.serving", address=address)
-    return run_until_signal(log, composed.stop_steps(settings.stop_bound))
+
+    def start() -> None:
+        composed.server.start()
+        log.info("process.serving", address=address)
+
+    return run_until_signal(log, composed.stop_steps(settings.stop_bound), start=start)
 
 
 def main() -> int:

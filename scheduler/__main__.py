@@ -14,10 +14,13 @@ def serve(settings: Settings, clock: Clock, log: Logger) -> int:
     """Work, and answer health on the scheduler's address; answers the exit code."""
     composed = compose(settings, clock, log)
     address = composed.server.bind(settings.scheduler_address, allow_plaintext=settings.allow_plaintext)
-    composed.start_loops()
-    composed.server.start()
-    log.info("process.serving", address=address)
-    return run_until_signal(log, composed.stop_steps(settings.stop_bound))
+
+    def start() -> None:
+        composed.start_loops()
+        composed.server.start()
+        log.info("process.serving", address=address)
+
+    return run_until_signal(log, composed.stop_steps(settings.stop_bound), start=start)
 
 
 def main() -> int:

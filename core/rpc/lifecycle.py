@@ -61,15 +61,18 @@ def run_until_signal(
     steps: Sequence[StopStep],
     requests: StopRequests | None = None,
     leave: Callable[[int], Any] = os._exit,
+    start: Callable[[], Any] = bool,
 ) -> int:
     """Wait for SIGTERM, SIGINT or a request, then do `steps` in order; gives back the code to exit with.
 
+    start: begins to serve, once signals are heard: whoever sees it serving can stop it in order. Nothing by default.
     A second signal leaves at once, with 128 + its number. A step that does not end in time makes the process leave too,
     with the code of the request, and one that raises with 1: later steps could pull the ground from under it, and
     threads that hang would keep an ordinary exit from ever happening. Only in the main thread.
     """
     requests = requests or StopRequests()
     with _signals_asking(requests, leave):
+        start()
         request = requests.wait()
         log.info("process.stopping", reason=request.reason)
         try:
