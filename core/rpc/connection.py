@@ -29,8 +29,8 @@ class Connection:
         """Whether it is connected, after trying for at most `bound_seconds`, or until it is closed."""
         with self._changed:
             self._waiting += 1
-            self._wake_if_asleep()
             try:
+                self._wake_if_asleep()
                 self._changed.wait_for(lambda: self._state is _State.READY or self._is_over, bound_seconds)
             finally:
                 self._waiting -= 1
