@@ -53,9 +53,9 @@ class Group(Generic[Item, Answer]):
             group, self._gathering = self._gathering[: self._largest], self._gathering[self._largest :]
         try:
             answers = self._run([member.item for member in group])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - told to each member of the group, who raises it
             for member in group:
                 member.error = error
-            raise
+            return
         for member, answer in zip(group, answers, strict=True):
             member.answers = (answer,)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from payment_server.group import Group
+from payment_server.group import Group, _Member
 
 BOUND = 10
 
@@ -78,3 +78,17 @@ def test_a_run_that_raises_is_told_to_each_of_its_members_and_the_next_one_is_se
     with pytest.raises(RuntimeError, match="no answer"):
         group(0)
     assert group(1) == 1
+
+
+def test_whoever_leads_a_group_it_is_not_in_is_not_told_its_error() -> None:
+    def run(items: Sequence[int]) -> list[int]:
+        if 0 in items:
+            raise RuntimeError("no answer")
+        return list(items)
+
+    group = Group(run, largest=1)
+    stranger: _Member[int, int] = _Member(0)
+    group._gathering.append(stranger)
+
+    assert group(1) == 1
+    assert isinstance(stranger.error, RuntimeError)
