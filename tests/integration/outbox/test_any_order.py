@@ -204,7 +204,7 @@ def _everything(tx: Transaction) -> tuple[list[Row], dict[int, ResultStatus], di
 
 
 def test_in_any_order_every_promise_holds_and_every_row_ends() -> None:
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=30, stateful_step_count=30, deadline=None))
+    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=20, stateful_step_count=30, deadline=None))
 
 
 @pytest.mark.slow
