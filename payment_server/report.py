@@ -113,6 +113,8 @@ class ReportResults:
         if view is None:
             return payment_not_found(report.key)
         payment = view.payment
+        if payment.status not in {PaymentStatus.WAITING, report.status}:
+            return OutcomeConflict(payment, report)
         mismatch = _amount_mismatch(payment, report)
         if mismatch:
             return InvalidInput(mismatch)
@@ -121,13 +123,11 @@ class ReportResults:
             settlement.settled[report.key] = settled
             known[report.key] = PaymentView(settled, ResultStatus.UNNOTIFIED)
             return known[report.key]
-        return self._compare(view, report)
+        self._note_difference(payment, report)
+        return view
 
-    def _compare(self, view: PaymentView, report: Report) -> Answer:
-        """The answer to a report on a payment that is settled already."""
-        payment = view.payment
-        if payment.status != report.status:
-            return OutcomeConflict(payment, report)
+    def _note_difference(self, payment: Row, report: Report) -> None:
+        """The trade_no of the first report is kept; another one is only logged."""
         if report.trade_no is not None and report.trade_no != payment.trade_no:
             self._log.warning(
                 "payment.trade_no_differs",
@@ -136,7 +136,6 @@ class ReportResults:
                 kept=payment.trade_no,
                 reported=report.trade_no,
             )
-        return view
 
     def _write(self, tx: Transaction, settlement: Settlement, lease: Lease | None) -> None:
         settled = list(settlement.settled.values())

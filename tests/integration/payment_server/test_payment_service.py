@@ -93,6 +93,15 @@ def test_the_opposite_outcome_is_refused_but_written_down_and_alarmed(side: Paym
     assert [line["log_level"] for line in side.logged if line["event"] == "payment.conflict"] == ["error"]
 
 
+def test_the_opposite_outcome_is_written_down_whatever_amount_is_told_with_it(side: PaymentSide) -> None:
+    side.create()
+    side.report(FAILED)
+    with pytest.raises(grpc.RpcError) as refused:
+        side.report(SUCCESS, trade_no="T2", amount_minor=1)
+    assert reason_of(refused.value) == "OUTCOME_CONFLICT"
+    assert (side.get().conflict_status, side.get().conflict_trade_no) == (SUCCESS, "T2")
+
+
 def test_success_and_failure_at_once_settle_one_way_and_the_other_is_kept_as_a_conflict(side: PaymentSide) -> None:
     side.create()
 
