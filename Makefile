@@ -34,7 +34,7 @@ up: $(VENV)/.runtime ## Run all three processes in the foreground
 ## Testing and checking
 
 .PHONY: test
-test: $(VENV)/.dev ## Run the tests, but for the slow ones
+test: $(VENV)/.dev ## Run the tests, but for the slow ones, on SQLite and PostgreSQL, and on MariaDB if one answers
 	$(BIN)/pytest -n auto -m 'not slow' $(ARGS)
 
 .PHONY: test-slow
@@ -42,6 +42,8 @@ test-slow: $(VENV)/.dev ## Run the slow tests
 	$(BIN)/pytest -n auto -m slow $(ARGS)
 
 .PHONY: check
+# A backend that is not there fails the tests, instead of being left out.
+check: export PAYLATCH_TEST_BACKENDS = all
 check: lint types imports proto-check diagrams-check test-slow test ## Everything a change must pass; CI runs this
 
 .PHONY: lint

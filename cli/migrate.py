@@ -8,6 +8,7 @@ from core.clock import SystemClock
 from core.rules.errors import Unavailable
 from core.settings import Settings
 from core.store.database import Database
+from core.store.dialect.engines import shown
 from core.store.migrate import Schema, WrongSchema, migrate
 
 
@@ -35,4 +36,4 @@ def _migrate(schema: Schema, url: str) -> list[str]:
             raise CannotMigrate(str(error)) from error
         except Unavailable as error:
             why = f"{error} ({error.__cause__})"
-            raise CannotMigrate(f"PAYLATCH_{schema.name}_DATABASE_URL is {url!r}: {why}") from error
+            raise CannotMigrate(f"PAYLATCH_{schema.name}_DATABASE_URL is {shown(url)!r}: {why}") from error

@@ -1,6 +1,7 @@
 """The one clock (SPEC 8). Owns every reading of time; nothing else in paylatch may read a clock (a lint rule)."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -10,6 +11,10 @@ class Clock(Protocol):
 
     def now(self) -> datetime:
         """The present instant, aware, in UTC."""
+        ...
+
+    def shared(self, database_time: Callable[[], datetime | None]) -> datetime:
+        """The instant by which all who work on one database judge; `database_time` reads the database's own clock."""
         ...
 
     def monotonic(self) -> float:
@@ -23,6 +28,10 @@ class SystemClock:
     def now(self) -> datetime:
         """The present instant by the machine, aware, in UTC."""
         return datetime.now(UTC)
+
+    def shared(self, database_time: Callable[[], datetime | None]) -> datetime:
+        """The database's time: machines differ. The machine's, if the database has none (SQLite)."""
+        return database_time() or self.now()
 
     def monotonic(self) -> float:
         """The machine's monotonic seconds."""

@@ -14,12 +14,12 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from core.rules.limits import MAX_BATCH
 from core.rules.notify_url import AllowList, why_not
 from core.rules.retry_policy import RetryPolicy
+from core.store.dialect.engines import dialect_of, shown
 
 _UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3_600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d)")
 _LONGEST_DAYS = 3_650
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9.-]+):(\d{1,5})")
-_DATABASE = re.compile(r"sqlite:///.+")
 
 
 def parse_duration(value: object) -> timedelta:
@@ -74,8 +74,7 @@ def _address(value: object) -> str:
 
 
 def _database_url(value: object) -> str:
-    if not _DATABASE.fullmatch(str(value)):
-        raise ValueError("must be sqlite:///path")
+    dialect_of(str(value))
     return str(value)
 
 
@@ -95,8 +94,8 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="PAYLATCH_", env_file=".env", extra="ignore", frozen=True)
 
-    payment_database_url: DatabaseUrl = "sqlite:///paylatch-payment.db"
-    order_database_url: DatabaseUrl = "sqlite:///paylatch-order.db"
+    payment_database_url: DatabaseUrl = Field(default="sqlite:///paylatch-payment.db", repr=False)
+    order_database_url: DatabaseUrl = Field(default="sqlite:///paylatch-order.db", repr=False)
     payment_address: Address = "127.0.0.1:50051"
     order_address: Address = "127.0.0.1:50052"
     scheduler_address: Address = "127.0.0.1:50053"
@@ -144,7 +143,8 @@ class Settings(BaseSettings):
                 f"PAYLATCH_BREAKER_FIRST_WAIT = {self.breaker_first_wait}"
             )
         if self.payment_database_url == self.order_database_url:
-            return f"PAYLATCH_PAYMENT_DATABASE_URL and PAYLATCH_ORDER_DATABASE_URL are both {self.order_database_url}"
+            both = shown(self.order_database_url)
+            return f"PAYLATCH_PAYMENT_DATABASE_URL and PAYLATCH_ORDER_DATABASE_URL are both {both}"
         return self._policy_problem()
 
     def _policy_problem(self) -> str | None:
@@ -188,5 +188,7 @@ def _line(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return message
-    name = str(problem["loc"][0]).upper()
-    return f"PAYLATCH_{name} is {str(problem['input'])[:80]!r}: {message}"
+    name, value = str(problem["loc"][0]).upper(), str(problem["input"])
+    if name.endswith("_DATABASE_URL"):
+        value = shown(value)
+    return f"PAYLATCH_{name} is {value[:80]!r}: {message}"

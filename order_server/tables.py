@@ -135,7 +135,7 @@ class OrderFollowUp(Model):
     name = KeyField()
     sku = KeyField()
     wanted = BigIntegerField(constraints=[Check("wanted > 0")])
-    done = BigIntegerField(constraints=[Check("done BETWEEN 0 AND wanted")])
+    done = BigIntegerField()
     error = LongTextField()
     create_time = UtcDateTimeField()
     update_time = UtcDateTimeField()
@@ -147,6 +147,7 @@ class OrderFollowUp(Model):
     class Meta:
         table_name = "order_follow_up"
         constraints = (
+            Check("done BETWEEN 0 AND wanted"),
             # A retry closes a follow-up only when nothing is missing; it is closed by somebody for a reason.
             Check("resolution IS NULL OR resolution <> 1 OR done = wanted"),
             Check("(resolution IS NULL) = (resolved_by IS NULL)"),

@@ -1,6 +1,6 @@
 """The payment table (SPEC 2). Owns its columns, constraints and indexes; holds no behaviour."""
 
-from peewee import BigAutoField, BigIntegerField, CharField, Check, Model
+from peewee import BigAutoField, BigIntegerField, Check, Model
 
 from core.outbox import tables as outbox
 from core.rules.codes import PaymentStatus
@@ -19,8 +19,8 @@ class Payment(Model):
     payment_code = KeyField()
     order_no = KeyField()
     amount_minor = BigIntegerField(constraints=[Check(f"amount_minor BETWEEN 1 AND {MAX_AMOUNT_MINOR}")])
-    currency_code = CharField(max_length=3, constraints=[Check("length(currency_code) = 3")])
-    notify_url = CharField(max_length=outbox.MAX_TARGET)
+    currency_code = ShortTextField(max_length=3, constraints=[Check("currency_code LIKE '___'")])
+    notify_url = ShortTextField(max_length=outbox.MAX_TARGET)
     status = CodeField(PaymentStatus)
     trade_no = ShortTextField(max_length=MAX_TRADE_NO)
     failure_reason = ShortTextField(max_length=MAX_TEXT)

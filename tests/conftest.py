@@ -1,5 +1,7 @@
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 
 import hypothesis
@@ -8,7 +10,8 @@ import pytest
 from core.store.database import Database
 from core.store.migrate import Schema
 from tests.support.clock import TestClock
-from tests.support.databases import BACKENDS, migrated
+from tests.support.databases import BACKENDS, Backend, opened
+from tests.support.servers import ALL_REQUIRED, NotThere
 
 # How long one example takes says something about the machine, not about paylatch.
 hypothesis.settings.register_profile("paylatch", deadline=None)
@@ -34,29 +37,68 @@ def clock() -> TestClock:
     return TestClock()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is decided before a database is asked is asked of one backend only."""
+    items[:] = [item for item in items if not item.get_closest_marker("any_backend") or _is_of_first_backend(item)]
+
+
+def _is_of_first_backend(item: pytest.Item) -> bool:
+    callspec = getattr(item, "callspec", None)
+    return callspec is None or callspec.params.get("backend", "sqlite") == "sqlite"
+
+
+@pytest.fixture(scope="session")
+def backends(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iterator[Callable[[str], Backend]]:
+    """The backend of a name, made when it is first asked for."""
+    with ExitStack() as made:
+
+        @cache
+        def backend_of(name: str) -> Backend:
+            return made.enter_context(closing(BACKENDS[name](tmp_path_factory.mktemp(name), testrun_uid)))
+
+        yield backend_of
+
+
 @pytest.fixture(params=BACKENDS)
-def backend(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
+def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) -> Backend:
+    """Each backend in turn. One that is not there is left out, unless all are asked for."""
+    try:
+        return backends(request.param)
+    except NotThere as error:
+        (pytest.fail if ALL_REQUIRED else pytest.skip)(str(error))
 
 
 @pytest.fixture
-def payment_database_url(backend: str, tmp_path: Path) -> str:
-    return BACKENDS[backend](tmp_path, Schema.PAYMENT)
+def fresh_url(backend: Backend) -> Iterator[str]:
+    """A database without tables."""
+    url = backend.fresh()
+    yield url
+    backend.take_back(url)
+
+
+@pytest.fixture
+def payment_database_url(backend: Backend) -> Iterator[str]:
+    """A migrated payment database without rows."""
+    url = backend.ready(Schema.PAYMENT)
+    yield url
+    backend.take_back(url)
 
 
 @pytest.fixture
 def payment_database(payment_database_url: str, clock: TestClock) -> Iterator[Database]:
-    with migrated(payment_database_url, clock, Schema.PAYMENT) as database:
+    with opened(payment_database_url, clock) as database:
         yield database
 
 
 @pytest.fixture
-def order_database_url(backend: str, tmp_path: Path) -> str:
-    return BACKENDS[backend](tmp_path, Schema.ORDER)
+def order_database_url(backend: Backend) -> Iterator[str]:
+    """A migrated order database without rows."""
+    url = backend.ready(Schema.ORDER)
+    yield url
+    backend.take_back(url)
 
 
 @pytest.fixture
 def order_database(order_database_url: str, clock: TestClock) -> Iterator[Database]:
-    with migrated(order_database_url, clock, Schema.ORDER) as database:
+    with opened(order_database_url, clock) as database:
         yield database

@@ -34,6 +34,7 @@ def ensure_targets(tx: Transaction, targets: Iterable[str]) -> None:
             {"notify_url": target, "breaker_state": BreakerState.CLOSED, "consecutive_failures": 0}
             for target in sorted(set(targets))
         ],
+        key=[NotifyTarget.notify_url],
     )
 
 

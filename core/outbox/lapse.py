@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from core.outbox.record import UNCLAIMED, Failure
-from core.outbox.tables import NotifyAttempt, NotifySchedule
+from core.outbox.tables import ATTEMPT_KEY, NotifyAttempt, NotifySchedule
 from core.rules.codes import ScheduleStatus
 from core.rules.life_cycles import SCHEDULE
 from core.rules.outcome import UNKNOWN, TryAgain
@@ -26,6 +26,7 @@ def note_lapses(tx: Transaction, rows: Sequence[Row]) -> None:
             }
             for row in rows
         ],
+        key=ATTEMPT_KEY,
     )
 
 

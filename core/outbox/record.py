@@ -11,7 +11,7 @@ from typing import assert_never
 
 from core.outbox.lease import ClaimedRow
 from core.outbox.policy import OutboxPolicy
-from core.outbox.tables import NotifyAttempt, NotifySchedule, PaymentResult
+from core.outbox.tables import ATTEMPT_KEY, NotifyAttempt, NotifySchedule, PaymentResult
 from core.rules.codes import ResultStatus, ScheduleStatus
 from core.rules.life_cycles import RESULT, SCHEDULE
 from core.rules.limits import clean_text
@@ -67,17 +67,18 @@ def record(
         else:
             failures[schedule_id] = outcome
     rows = {row.schedule_id: row for row in called}
-    written = _acknowledge(tx, rows, successes, recorded) | _fail(tx, rows, failures, policy, recorded)
-    _write_ledger(
-        tx, [_ledger_entry(tx, row, outcomes[row.schedule_id]) for row in called if row.schedule_id in written]
-    )
+    written = [*_acknowledge(tx, rows, successes, recorded), *_fail(tx, rows, failures, policy, recorded)]
+    held = {row.id for row in written if row.claim_token == rows[row.id].lease.token}
+    entries = {row.id: _ledger_entry(tx, rows[row.id], outcomes[row.id]) for row in written}
+    tx.insert(NotifyAttempt, [entry for schedule_id, entry in entries.items() if schedule_id in held])
+    _write_late(tx, [entry for schedule_id, entry in entries.items() if schedule_id not in held])
     return recorded
 
 
 def _acknowledge(
     tx: Transaction, claimed: Mapping[int, ClaimedRow], successes: Mapping[int, Delivered], recorded: Recorded
-) -> set[int]:
-    """Acknowledge; which schedules. A success from before a reopening proves nothing: that order side is gone."""
+) -> list[Row]:
+    """Acknowledge; the rows as they were. A success from before a reopening proves nothing: that order side is gone."""
     current = _locked_rows(tx, list(successes))
     proven = [row for row in current if claimed[row.id].attempt > row.reopened_attempt]
     for status in (ScheduleStatus.NOTIFYING, ScheduleStatus.FAILED):
@@ -85,7 +86,7 @@ def _acknowledge(
     _mark_notified(tx, {row.payment_id: successes[row.id] for row in proven})
     recorded.acknowledged = len([row for row in proven if row.notify_status != ScheduleStatus.SUCCESS])
     recorded.stale += len(current) - len(proven)
-    return {row.id for row in proven}
+    return proven
 
 
 def _finish(tx: Transaction, status: ScheduleStatus, rows: Sequence[Row]) -> None:
@@ -124,12 +125,12 @@ def _fail(
     failures: Mapping[int, TryAgain | Refused],
     policy: OutboxPolicy,
     recorded: Recorded,
-) -> set[int]:
-    """Try again later or give up; which schedules. Rows that somebody else has taken over stay as they are."""
+) -> list[Row]:
+    """Try again later or give up; the rows as they were. Those that somebody else has taken over stay as they are."""
     held = held_rows(tx, [claimed[schedule_id] for schedule_id in failures])
     recorded.stale += len(failures) - len(held)
     retry_or_give_up(tx, [Failure(row, failures[row.id]) for row in held], policy, recorded)
-    return {row.id for row in held}
+    return held
 
 
 def held_rows(tx: Transaction, claimed: Sequence[ClaimedRow]) -> list[Row]:
@@ -205,9 +206,9 @@ def give_back(tx: Transaction, rows: Sequence[ClaimedRow]) -> Recorded:
     return Recorded(given_back=len(held), stale=len(rows) - len(held))
 
 
-def _write_ledger(tx: Transaction, entries: Sequence[dict[str, object]]) -> None:
-    """One row per attempt; where a lapse was already noted for it, what really came of it takes its place."""
-    if tx.insert_new(NotifyAttempt, entries) == len(entries):
+def _write_late(tx: Transaction, entries: Sequence[dict[str, object]]) -> None:
+    """Attempts whose lease was over: where the lapse was noted, what really came of it takes its place."""
+    if tx.insert_new(NotifyAttempt, entries, key=ATTEMPT_KEY) == len(entries):
         return
     for entry in entries:
         same = (NotifyAttempt.schedule_id == entry["schedule_id"]) & (NotifyAttempt.number == entry["number"])

@@ -3,7 +3,7 @@
 Payment server and scheduler share them. Times are UTC. Nothing here is bound to a database.
 """
 
-from peewee import SQL, BigAutoField, BigIntegerField, BlobField, CharField, Check, IntegerField, Model
+from peewee import SQL, BigAutoField, BigIntegerField, BlobField, Check, IntegerField, Model
 
 from core.rules.codes import BreakerState, Disposition, ResultStatus, ScheduleStatus
 from core.rules.limits import MAX_OPERATOR, MAX_TEXT
@@ -45,18 +45,18 @@ class NotifySchedule(Model):
     platform_id = KeyField()
     payment_code = KeyField()
     order_no = KeyField()
-    notify_url = CharField(max_length=MAX_TARGET)
+    notify_url = ShortTextField(max_length=MAX_TARGET)
     notify_content = BlobField()
     notify_status = CodeField(ScheduleStatus)
     next_notify_time = UtcDateTimeField()
     give_up_time = UtcDateTimeField()
     notify_count = IntegerField(constraints=[Check("notify_count >= 0")])
-    attempt_count = IntegerField(constraints=[Check("attempt_count >= notify_count")])
+    attempt_count = IntegerField()
     reopened_attempt = IntegerField(constraints=[Check("reopened_attempt >= 0")])
     lapse_count = IntegerField(constraints=[Check("lapse_count >= 0")])
     batch_limit = IntegerField(null=True, constraints=[Check("batch_limit > 0")])
-    claim_token = CharField(max_length=32, null=True)
-    claimed_by = CharField(max_length=MAX_HOLDER, null=True)
+    claim_token = ShortTextField(max_length=32, null=True)
+    claimed_by = ShortTextField(max_length=MAX_HOLDER, null=True)
     claim_time = UtcDateTimeField(null=True)
     last_code = IntegerField(null=True)
     last_message = LongTextField(null=True)
@@ -70,6 +70,7 @@ class NotifySchedule(Model):
         table_name = "notify_schedule"
         constraints = (
             SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),
+            Check("attempt_count >= notify_count"),
             Check("(claim_token IS NULL) = (claim_time IS NULL)"),
             Check("(claim_token IS NULL) = (claimed_by IS NULL)"),
             Check("claim_token IS NULL OR notify_status = 1"),
@@ -96,12 +97,15 @@ class NotifyAttempt(Model):
     finish_time = UtcDateTimeField()
     code = IntegerField()
     message = LongTextField()
-    made_by = CharField(max_length=MAX_HOLDER)
+    made_by = ShortTextField(max_length=MAX_HOLDER)
 
     class Meta:
         table_name = "notify_attempt"
         constraints = (SQL("FOREIGN KEY (schedule_id) REFERENCES notify_schedule (id)"),)
         indexes = ((("schedule_id", "number"), True),)
+
+
+ATTEMPT_KEY = (NotifyAttempt.schedule_id, NotifyAttempt.number)
 
 
 class NotifyTarget(Model):
@@ -111,7 +115,7 @@ class NotifyTarget(Model):
     ramp_limit: the most rows one claim may take while the target is coming back; NULL when there is no such limit.
     """
 
-    notify_url = CharField(max_length=MAX_TARGET, primary_key=True)
+    notify_url = ShortTextField(max_length=MAX_TARGET, primary_key=True)
     breaker_state = CodeField(BreakerState)
     consecutive_failures = IntegerField(constraints=[Check("consecutive_failures >= 0")])
     open_until = UtcDateTimeField(null=True)
@@ -133,8 +137,8 @@ class OperatorAction(Model):
     """Append-only: who did what to which payment, when and why. `action_id` is one call's own, shared by its rows."""
 
     id = BigAutoField()
-    action_id = CharField(max_length=32)
-    action = CharField(max_length=32)
+    action_id = ShortTextField(max_length=32)
+    action = ShortTextField(max_length=32)
     platform_id = KeyField()
     payment_code = KeyField()
     operator = ShortTextField(max_length=MAX_OPERATOR)

@@ -3,17 +3,16 @@
 Never makes a remote call, and never reports a commit that raised as "not done" (SPEC 4).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from core.clock import Clock
 from core.rules.errors import Contended, PaylatchError, Unavailable
-from core.store.dialect import Dialect, Failure, Sqlite
+from core.store.dialect import Dialect, Failure
+from core.store.dialect.engines import dialect_of
 from core.store.transaction import LostRace, Transaction
 
 T = TypeVar("T")
@@ -26,16 +25,20 @@ class CommitUnknown(Exception):
     """COMMIT raised: it may be durable or not. Only reading again by key can tell."""
 
 
+class Interrupted(Exception):
+    """The database failed before COMMIT: nothing of the transaction stays."""
+
+
 class Database:
     """One database with its connection pool. Safe to use from any number of threads.
 
     Each thread has a connection only while it is inside `transact` or `read`.
     """
 
-    def __init__(self, dialect: Dialect, clock: Clock, pool_size: int = 64) -> None:
+    def __init__(self, dialect: Dialect, clock: Clock, *, pool_size: int = 64, patient: bool = False) -> None:
         self.dialect = dialect
         self.clock = clock
-        self.pool = dialect.connect(pool_size)
+        self.pool = dialect.connect(pool_size, patient=patient)
         self._is_closed = False
 
     @classmethod
@@ -43,9 +46,13 @@ class Database:
         """The database that `url` names; no connection is made yet.
 
         Raises:
-            ValueError: the URL names no engine that is known here.
+            ValueError: the URL names no engine that is known here, or lacks something.
         """
         return cls(dialect_of(url), clock)
+
+    def patient(self) -> "Database":
+        """The same database by a connection of its own, on which a statement may take as long as it takes."""
+        return Database(self.dialect, self.clock, pool_size=1, patient=True)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one writing transaction and commit it.
@@ -75,10 +82,16 @@ class Database:
             Unavailable: the database is away, or others held it for too long.
         """
         try:
-            with self._translating(), self._connection():
+            with self._connection():
                 yield self.pool
-        except LostRace as error:
-            raise Unavailable("the database was busy for too long", reason="DATABASE_BUSY") from error
+        except Exception as error:
+            # A race is what an engine makes of a lock that it did not get in time.
+            match self._meaning(error):
+                case LostRace():
+                    raise Unavailable("the database was busy for too long", reason="DATABASE_BUSY") from error
+                case Interrupted():
+                    raise _unavailable() from error
+            raise
 
     def close(self) -> None:
         """Close every connection that is idle, now; and those in use when their transactions end.
@@ -93,40 +106,30 @@ class Database:
         while len(failures) < MAX_TRIES:
             try:
                 return self._attempt(work, write=write, is_rerun=bool(failures))
-            except (LostRace, CommitUnknown) as error:
+            except (LostRace, CommitUnknown, Interrupted) as error:
                 failures.append(error)
-        # One commit that may be durable is enough: "nothing was changed" could be untrue.
-        if any(isinstance(failure, CommitUnknown) for failure in failures):
-            raise Unavailable(
-                "the database did not confirm the commit; make the same call again to learn its result",
-                reason="RESULT_UNKNOWN",
-            ) from failures[-1]
-        raise Contended from failures[-1]
+            except Unavailable as error:
+                failures.append(error)
+                break
+        raise _told(failures) from failures[-1].__cause__
 
     def _attempt(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
-        with self._translating(), self._turn(write=write), self._connection():
-            self.dialect.begin(self.pool, write=write)
-            result = self._work(work, is_rerun=is_rerun)
+        with self._turn(write=write), self._connection():
+            result = self._work(work, write=write, is_rerun=is_rerun)
             self._commit()
             return result
 
     @contextmanager
-    def _translating(self) -> Iterator[None]:
-        """What a driver raises, in the words of this module."""
-        try:
-            yield
-        except (PaylatchError, LostRace, CommitUnknown):
-            raise
-        except Exception as error:
-            translated = self._translated(error)
-            if translated is error:
-                raise
-            raise translated from error
-
-    @contextmanager
     def _connection(self) -> Iterator[None]:
         """A connection for this thread, given back to the pool in the end unless it was dropped."""
-        self.pool.connect()
+        try:
+            self.pool.connect()
+        except MaxConnectionsExceeded as error:
+            raise Unavailable("no database connection became free in time", reason="DATABASE_BUSY") from error
+        except Exception as error:
+            if self.dialect.failure(error) is Failure.BUG:
+                raise
+            raise _unavailable() from error
         try:
             yield
         finally:
@@ -137,13 +140,19 @@ class Database:
     def _turn(self, *, write: bool) -> AbstractContextManager[Any]:
         return self.dialect.turn_to_write() if write else nullcontext()
 
-    def _work(self, work: Callable[[Transaction], T], *, is_rerun: bool) -> T:
+    def _work(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
         transaction = Transaction(self.pool, self.dialect, self.clock, is_rerun=is_rerun)
         try:
-            return work(transaction)
-        except BaseException:
+            self.dialect.begin(self.pool, write=write)
+            result = work(transaction)
+            transaction.require_whole()
+            return result
+        except BaseException as error:
             self._rollback()
-            raise
+            meaning = self._meaning(error)
+            if meaning is error:
+                raise
+            raise meaning from error
         finally:
             transaction.end()
 
@@ -161,26 +170,37 @@ class Database:
             # A connection that cannot roll back is of no use to the next one; closing it undoes the work.
             self.pool.manual_close()
 
-    def _translated(self, error: Exception) -> Exception:
-        if isinstance(error, MaxConnectionsExceeded):
-            return Unavailable("no database connection became free in time", reason="DATABASE_BUSY")
+    def _meaning(self, error: BaseException) -> BaseException:
+        """What an error of the work means: a race, an outage, or just itself."""
+        if not isinstance(error, Exception) or isinstance(error, PaylatchError | LostRace):
+            return error
         match self.dialect.failure(error):
             case Failure.RACE:
                 return LostRace(str(error))
             case Failure.UNAVAILABLE:
-                return Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+                # The idle connections have gone the same way, if it was the server.
+                self.pool.close_idle()
+                return Interrupted(str(error))
             case Failure.BUG:
                 return error
 
 
-def dialect_of(url: str) -> Dialect:
-    """The engine a database URL names: `sqlite:///relative/path` or `sqlite:////absolute/path`.
+def _told(failures: Sequence[Exception]) -> Exception:
+    """What the caller is told when the last try has failed."""
+    # One commit that may be durable is enough: "nothing was changed" could be untrue.
+    if any(isinstance(failure, CommitUnknown) for failure in failures):
+        return Unavailable(
+            "the database did not confirm the commit; make the same call again to learn its result",
+            reason="RESULT_UNKNOWN",
+        )
+    match failures[-1]:
+        case LostRace():
+            return Contended()
+        case Interrupted():
+            return _unavailable()
+        case failure:
+            return failure
 
-    Raises:
-        ValueError: it names none that is known here.
-    """
-    parts = urlsplit(url)
-    path = parts.path.removeprefix("/")
-    if parts.scheme != "sqlite" or parts.netloc or not path:
-        raise ValueError("must be sqlite:///path")
-    return Sqlite(str(Path(path)))
+
+def _unavailable() -> Unavailable:
+    return Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")

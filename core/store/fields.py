@@ -4,34 +4,47 @@ from datetime import UTC, datetime
 from enum import IntEnum
 from typing import Any
 
-from peewee import CharField, Check, Field, SmallIntegerField, TextField
+from peewee import SQL, CharField, Check, Field, SmallIntegerField, TextField
 
 from core.rules.limits import MAX_KEY
 
 
-class KeyField(CharField):
-    """A key: 1 to 64 characters, compared byte by byte."""
+class _StringField(CharField):
+    """A text of at most `max_length` characters, compared byte by byte: case counts. Each engine spells it its way."""
+
+    field_type = "STRING"
+
+    def ddl_datatype(self, ctx: Any) -> SQL:
+        """The column's type, from the engine's template."""
+        return SQL(ctx.state.field_types[self.field_type].format(column=self.column_name, size=self.max_length))
+
+    def db_value(self, value: str | None) -> str | None:
+        """The text as it is. ValueError if it has a NUL character."""
+        return _without_nul(value)
+
+
+class KeyField(_StringField):
+    """A key: 1 to 64 characters."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(max_length=MAX_KEY, **options)
 
     def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
-        """Add the length rule, which SQLite would not hold by itself."""
+        """Add the rule that it is not empty."""
         super().bind(model, name, set_attribute)
-        self.constraints = [*(self.constraints or []), Check(f"length({self.column_name}) BETWEEN 1 AND {MAX_KEY}")]
+        self.constraints = [*(self.constraints or []), Check(f"{self.column_name} <> ''")]
 
 
-class ShortTextField(CharField):
+class ShortTextField(_StringField):
     """A text of at most `max_length` characters."""
-
-    def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
-        """Add the length rule, which SQLite would not hold by itself."""
-        super().bind(model, name, set_attribute)
-        self.constraints = [*(self.constraints or []), Check(f"length({self.column_name}) <= {self.max_length}")]
 
 
 class LongTextField(TextField):
     """A text without a limit of its own; whoever writes it caps it."""
+
+    def db_value(self, value: str | None) -> str | None:
+        """The text as it is. ValueError if it has a NUL character."""
+        return _without_nul(value)
 
 
 class CodeField(SmallIntegerField):
@@ -82,3 +95,10 @@ class UtcDateTimeField(Field):
             return None
         instant = datetime.fromisoformat(value) if isinstance(value, str) else value
         return instant.replace(tzinfo=UTC)
+
+
+def _without_nul(value: str | None) -> str | None:
+    """`value`, refused here and alike for every engine: PostgreSQL would take no NUL character, others would."""
+    if value is not None and "\x00" in value:
+        raise ValueError("a text with a NUL character cannot be stored")
+    return value

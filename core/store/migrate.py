@@ -2,8 +2,14 @@
 
 Owns the order and the lock of migrations; the scripts under migrations/ are a frozen history that imports no model. No
 name occurs in both histories, so that one database is never taken for the other.
+
+SQLite and PostgreSQL undo a migration that fails or is killed. MySQL and MariaDB commit each statement that defines
+something by itself, so a migration must do no harm when it is run again from its beginning: `create_table(safe=…)`, and
+whatever else finds done what was done. MySQL has no CREATE INDEX IF NOT EXISTS: there, a migration that was killed
+is refused at the first table it finds, and the database goes back to its backup.
 """
 
+from contextlib import closing
 from enum import Enum
 from pathlib import Path
 
@@ -30,8 +36,8 @@ def migrate(database: Database, schema: Schema) -> list[str]:
         WrongSchema: the database is newer than this version, or is the other one; nothing was changed.
         Unavailable: the database is away, or others held it for too long; nothing was changed.
     """
-    with database.connected() as pool, database.dialect.migration_lock(pool):
-        runner = _runner(database, schema)
+    with closing(database.patient()) as patient, patient.connected() as pool, patient.dialect.migration_lock(pool):
+        runner = _runner(patient, schema)
         _refuse_unknown(runner, schema)
         return list(runner.up())
 

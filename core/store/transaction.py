@@ -8,11 +8,11 @@ remote call.
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from peewee import Field, Model
 from playhouse.pool import PooledDatabase
@@ -20,6 +20,9 @@ from playhouse.pool import PooledDatabase
 from core.clock import Clock
 from core.rules.life_cycles import Move
 from core.store.dialect import Dialect
+from core.store.rows import Rows
+
+T = TypeVar("T")
 
 Row = Any
 """A named tuple with one attribute per selected column."""
@@ -45,22 +48,23 @@ class Transaction:
         self._dialect = dialect
         self._clock = clock
         self._now: datetime | None = None
-
-    @property
-    def _database(self) -> PooledDatabase:
-        if self._open_database is None:
-            raise TransactionEnded
-        return self._open_database
+        self._failure: Exception | None = None
+        self._savepoints = 0
 
     def end(self) -> None:
         """From here on every statement is refused: it would run outside the transaction."""
         self._open_database = None
 
+    def require_whole(self) -> None:
+        """Refuse to go on, or to commit, after a statement that failed: the engine may have undone everything."""
+        if self._failure is not None:
+            raise self._failure
+
     @property
     def now(self) -> datetime:
-        """The transaction's instant, read from the clock when first asked for."""
+        """The transaction's instant, read when first asked for: one for all that is written in it."""
         if self._now is None:
-            self._now = self._clock.now()
+            self._now = self._clock.shared(lambda: self._run(self._dialect.now))
         return self._now
 
     def rows(self, query: Any, *, lock: bool = False, skip_locked: bool = False) -> list[Row]:
@@ -69,7 +73,7 @@ class Transaction:
         skip_locked: leave out rows that somebody else holds, instead of waiting for them.
         """
         query = self._dialect.locked(query, skip_locked=skip_locked) if lock else query
-        return list(query.namedtuples().execute(self._database))
+        return self._run(lambda database: list(query.namedtuples().execute(database)))
 
     def row(self, query: Any, *, lock: bool = False) -> Row | None:
         """The first row of a peewee SELECT, or None."""
@@ -78,49 +82,47 @@ class Transaction:
 
     def count(self, query: Any) -> int:
         """How many rows a peewee SELECT has."""
-        return int(query.count(self._database))
+        return int(self._run(query.count))
 
     def by_keys(
-        self, model: type[Model], keys: Sequence[Field[Any]], wanted: Sequence[Sequence[Any]], *, lock: bool = False
+        self, model: type[Model], keys: Sequence[Field[Any]], wanted: Iterable[Sequence[Any]], *, lock: bool = False
     ) -> list[Row]:
         """All columns of the rows whose `keys` equal any of the `wanted` ones, in no promised order.
 
-        With `lock`, nobody else changes them until this transaction ends.
+        With `lock`, nobody else changes them until this transaction ends. Locks are taken in the order of the keys, so
+        that two transactions never wait for each other in a circle.
         """
-        distinct = list(dict.fromkeys(tuple(values) for values in wanted))
-        if not distinct:
+        values = sorted({tuple(value) for value in wanted})
+        if not values:
             return []
         fields = _fields(model)
-        names = [field.column_name for field in fields]
-        statement = self._dialect.select_by_keys(
-            _table(model), names, [key.column_name for key in keys], len(distinct), lock=lock
+        own = [
+            (key, [key.db_value(value) for value in column])
+            for key, column in zip(keys, zip(*values, strict=True), strict=True)
+        ]
+        found = self._run(
+            lambda database: list(self._dialect.select(database, _table(model), fields, Rows(own), lock=lock))
         )
-        parameters = [key.db_value(value) for values in distinct for key, value in zip(keys, values, strict=True)]
-        found = self._database.execute_sql(statement, parameters).fetchall()
         row, decode = _row_type(model), [_decoder(field) for field in fields]
-        return [row(*(read(value) for read, value in zip(decode, values, strict=True))) for values in found]
+        return [row(*(read(value) for read, value in zip(decode, columns, strict=True))) for columns in found]
 
     def insert(self, model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert all `rows`, which have the same columns. A taken key is a race: the transaction is run again."""
-        self._insert(model, rows, "")
+        if rows:
+            values = Rows.of([_field(model, name) for name in rows[0]], rows)
+            self._run(lambda database: self._dialect.insert(database, _table(model), values))
 
-    def insert_new(self, model: type[Model], rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert those of `rows` whose unique keys are free; how many."""
-        return self._insert(model, rows, " ON CONFLICT DO NOTHING")
-
-    def _insert(self, model: type[Model], rows: Sequence[Mapping[str, Any]], suffix: str) -> int:
-        if not rows:
-            return 0
-        fields = [_field(model, name) for name in rows[0]]
-        columns = ", ".join(f'"{field.column_name}"' for field in fields)
-        marks = ", ".join("?" * len(fields))
-        statement = f'INSERT INTO "{_table(model)}" ({columns}) VALUES ({marks}){suffix}'
-        parameters = [[field.db_value(row[field.name]) for field in fields] for row in rows]
-        return self._dialect.change_many(self._database, statement, parameters)
+    def insert_new(self, model: type[Model], rows: Sequence[Mapping[str, Any]], *, key: Sequence[Field[Any]]) -> int:
+        """Insert those of `rows` whose `key`, which is unique, is free; how many."""
+        by_key = {tuple(row[field.name] for field in key): row for row in rows}
+        taken = {tuple(getattr(row, field.name) for field in key) for row in self.by_keys(model, key, by_key)}
+        new = [row for values, row in by_key.items() if values not in taken]
+        self.insert(model, new)
+        return len(new)
 
     def change(self, query: Any) -> int:
-        """Run a peewee UPDATE or DELETE; how many rows it changed. Never for a status: see `compare_and_set`."""
-        return int(query.execute(self._database))
+        """Run a peewee UPDATE or DELETE; how many rows it found. Never for a status: see `compare_and_set`."""
+        return int(self._run(query.execute))
 
     def compare_and_set(
         self,
@@ -140,25 +142,48 @@ class Transaction:
         """
         if not rows:
             return
-        model, guards = status.model, dict(guard or {})
-        fields = [_field(model, name) for name in rows[0] if name != key.name]
-        conditions = [key, status, *(_field(model, name) for name in guards)]
-        settings = ", ".join(f'"{field.column_name}" = ?' for field in (status, *fields))
-        matches = " AND ".join(f'"{field.column_name}" = ?' for field in conditions)
-        statement = f'UPDATE "{_table(model)}" SET {settings} WHERE {matches}'
-        fixed = [int(move.from_), *(_field(model, name).db_value(value) for name, value in guards.items())]
-        parameters = [
-            [int(move.to), *(field.db_value(row[field.name]) for field in fields), key.db_value(row[key.name]), *fixed]
-            for row in rows
-        ]
-        if self._dialect.change_many(self._database, statement, parameters) != len(rows):
+        model = status.model
+        others = [_field(model, name) for name in rows[0] if name != key.name]
+        changes = Rows.of([key, *others], rows).with_common(status, int(move.to))
+        guards = [(status, int(move.from_))]
+        guards += [(field, field.db_value(value)) for field, value in _by_field(model, guard or {})]
+        if self._run(lambda database: self._dialect.update(database, _table(model), changes, guards)) != len(rows):
             raise LostRace(f"{move.life_cycle}: {move.event}")
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """What is done inside is undone alone when it raises; the error goes on."""
-        with self._database.savepoint():
+        self._savepoints += 1
+        savepoint = f"s{self._savepoints}"
+        self._statement(f"SAVEPOINT {savepoint}")
+        try:
             yield
+        except BaseException:
+            self._undo_to(savepoint)
+            raise
+        self._statement(f"RELEASE SAVEPOINT {savepoint}")
+
+    def _undo_to(self, savepoint: str) -> None:
+        failure, self._failure = self._failure, None
+        try:
+            self._statement(f"ROLLBACK TO SAVEPOINT {savepoint}")
+            self._statement(f"RELEASE SAVEPOINT {savepoint}")
+        except Exception as error:  # noqa: BLE001 - the error that led here goes on, and the transaction does not
+            self._failure = failure or error
+
+    def _statement(self, statement: str) -> None:
+        self._run(lambda database: database.execute_sql(statement))
+
+    def _run(self, statement: Callable[[PooledDatabase], T]) -> T:
+        """Run one statement. After one that failed only a savepoint from before it helps."""
+        self.require_whole()
+        if self._open_database is None:
+            raise TransactionEnded
+        try:
+            return statement(self._open_database)
+        except Exception as error:
+            self._failure = error
+            raise
 
 
 def _table(model: type[Model]) -> str:
@@ -172,6 +197,10 @@ def _fields(model: type[Model]) -> Sequence[Field[Any]]:
 def _field(model: type[Model], name: str) -> Field[Any]:
     field: Field[Any] = model._meta.fields[name]
     return field
+
+
+def _by_field(model: type[Model], values: Mapping[str, Any]) -> list[tuple[Field[Any], Any]]:
+    return [(_field(model, name), value) for name, value in values.items()]
 
 
 def _decoder(field: Field[Any]) -> Callable[[Any], Any]:

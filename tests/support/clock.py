@@ -1,5 +1,6 @@
 """A clock that stands still until a test moves it."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -15,6 +16,10 @@ class TestClock:
         self._monotonic = 1_000.0
 
     def now(self) -> datetime:
+        return self._now
+
+    def shared(self, database_time: Callable[[], datetime | None]) -> datetime:
+        """A test's own time, on every backend."""
         return self._now
 
     def monotonic(self) -> float:

@@ -122,9 +122,8 @@ def test_a_bad_setting_of_the_dotenv_file_is_named_too(tmp_path: Path, monkeypat
         ("ORDER_ADDRESS", "127.0.0.1:65536", "must be host:port"),
         ("ORDER_ADDRESS", "", "must be host:port"),
         ("SCHEDULER_ADDRESS", "127.0.0.1:port", "must be host:port"),
-        ("PAYMENT_DATABASE_URL", "paylatch.db", "must be sqlite:///path"),
+        ("PAYMENT_DATABASE_URL", "paylatch.db", "must be sqlite:///path, postgresql://… or mysql://…"),
         ("PAYMENT_DATABASE_URL", "sqlite:///", "must be sqlite:///path"),
-        ("ORDER_DATABASE_URL", "oracle://host/orders", "must be sqlite:///path"),
         ("NOTIFY_TARGETS", "", "must name at least one target"),
         ("NOTIFY_TARGETS", ",", "must name at least one target"),
         ("NOTIFY_TARGETS", "unix:/tmp/socket", "must be grpc://host:port or grpcs://host:port"),
@@ -186,6 +185,55 @@ def test_settings_that_contradict_each_other_are_refused_and_named(
     monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
 ) -> None:
     assert _refused(monkeypatch, **variables) == told
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("oracle://anna:secret@host/orders", "must be sqlite:///path, postgresql://… or mysql://…"),
+        ("postgresql://anna:secret@host", "must be postgresql://user:password@host:port/database?"),
+        ("postgresql://anna:secret@host/orders?colour=red", "must be postgresql://"),
+        ("postgresql://anna:sec@ret:@/orders?=", "must be postgresql://"),
+        ("mysql://anna:secret@host/", "must be mysql://user:password@host:port/database?"),
+        ("mysql://anna:secret@host:port/orders", "must be mysql://user:password@host:port/database?"),
+        ("mysql://anna:secret@host/orders?colour=secret", "has the parameter colour, may have ssl_ca"),
+        ("mysql://anna:secret@host/orders?ssl_verify_cert=secret", "must give ssl_verify_cert as true or false"),
+    ],
+)
+def test_a_bad_database_url_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str, allowed: str
+) -> None:
+    told = _refused(monkeypatch, ORDER_DATABASE_URL=url)
+
+    assert told.startswith(f"PAYLATCH_ORDER_DATABASE_URL is '{url.partition('://')[0]}://…': {allowed}")
+    assert "secret" not in told
+    assert "anna" not in told
+
+
+@pytest.mark.parametrize("url", ["postgresql://anna:secret@host/paylatch", "mysql://anna:secret@host/paylatch"])
+def test_one_server_database_for_both_sides_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    told = _refused(monkeypatch, PAYMENT_DATABASE_URL=url, ORDER_DATABASE_URL=url)
+
+    assert told.startswith("PAYLATCH_PAYMENT_DATABASE_URL and PAYLATCH_ORDER_DATABASE_URL are both")
+    assert "secret" not in told
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://anna:secret@host:5433/payments?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+        "postgresql:///payments?host=/run/postgresql",
+        "mysql://anna:se%2Fcret@host:3307/payments?ssl_ca=/etc/ca.pem&ssl_verify_identity=true",
+    ],
+)
+def test_the_database_of_a_server_is_taken_and_never_shown(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("PAYLATCH_PAYMENT_DATABASE_URL", url)
+    settings = load_settings()
+
+    assert settings.payment_database_url == url
+    assert url not in repr(settings)
 
 
 def test_all_bad_settings_are_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,7 +126,7 @@ class BothServers:
         """Lose a payment's schedule and its attempts, as a purge would."""
         with closing(sqlite3.connect(self._file(Schema.PAYMENT))) as database:
             of_key = "SELECT id FROM notify_schedule WHERE payment_code = ?"
-            database.execute(f"DELETE FROM notify_attempt WHERE schedule_id IN ({of_key})", [order_no])  # noqa: S608
+            database.execute(f"DELETE FROM notify_attempt WHERE schedule_id IN ({of_key})", [order_no])
             database.execute("DELETE FROM notify_schedule WHERE payment_code = ?", [order_no])
             database.commit()
 

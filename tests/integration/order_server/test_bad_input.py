@@ -12,6 +12,8 @@ from paylatch.order.v1 import order_notify_service_pb2 as notify_pb2
 from paylatch.order.v1 import order_service_pb2 as pb
 from tests.integration.order_server.order_side import ACT, DECISION, VOUCHER, OrderSide, item, notification, refused
 
+pytestmark = pytest.mark.any_backend
+
 BAD_KEYS = ["", "k" * 65, "a b", " a", "a\x00b", "a\tb", "订单", "é", "a\u2028", "\x7f"]
 BAD_AMOUNTS = [0, -1, MAX_AMOUNT_MINOR + 1, 2**63 - 1, -(2**63)]
 BAD_CURRENCIES = ["", "ABC", "usd", "US", "USDX", "U\x00D", "元"]

@@ -1,6 +1,7 @@
 """BatchOrderNotify (SPEC 5): each item answered on its own, in its order, whatever its neighbours are."""
 
 import itertools
+from contextlib import AbstractContextManager
 from typing import Any
 
 import grpc
@@ -24,6 +25,7 @@ from tests.integration.order_server.order_side import (
     notification,
     refused,
 )
+from tests.support.databases import refusing
 
 NOT_FOUND, INVALID_ARGUMENT, ALREADY_EXISTS, INTERNAL = 5, 3, 6, 13
 
@@ -36,12 +38,9 @@ def _outcomes(results: Any) -> list[Any]:
     ]
 
 
-def _poison(side: OrderSide, payment_code: str) -> None:
-    """Make the database itself fail on one notification."""
-    side.sql(
-        "CREATE TRIGGER poison BEFORE INSERT ON order_payment_notify "
-        f"WHEN NEW.payment_code = '{payment_code}' BEGIN SELECT RAISE(ABORT, 'secret of the schema'); END"
-    )
+def _poisoned(side: OrderSide, payment_code: str) -> AbstractContextManager[None]:
+    """Makes the database itself fail on one notification."""
+    return refusing(side.database, "order_payment_notify", "payment_code", payment_code)
 
 
 def test_every_item_is_answered_under_its_own_key_in_the_order_of_the_requests(side: OrderSide) -> None:
@@ -79,9 +78,9 @@ def test_bad_items_are_answered_with_their_own_errors_and_their_neighbours_are_s
 def test_an_item_that_crashes_fails_alone_and_tells_nothing_internal(side: OrderSide) -> None:
     for number in range(20):
         side.create(f"O-{number}")
-    _poison(side, "P-7")
 
-    results = side.batch(*(notification(f"P-{number}", f"O-{number}") for number in range(20)))
+    with _poisoned(side, "P-7"):
+        results = side.batch(*(notification(f"P-{number}", f"O-{number}") for number in range(20)))
 
     outcomes = _outcomes(results)
     assert outcomes.pop(7) == INTERNAL
@@ -97,9 +96,9 @@ def test_an_item_that_crashes_fails_alone_and_tells_nothing_internal(side: Order
 
 def test_a_notification_that_crashes_alone_is_an_internal_error(side: OrderSide) -> None:
     side.create()
-    _poison(side, "P-1")
 
-    refusal = refused(side.notifies.OrderNotify, notification())
+    with _poisoned(side, "P-1"):
+        refusal = refused(side.notifies.OrderNotify, notification())
 
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.INTERNAL, "INTERNAL")
     assert "secret" not in refusal.message

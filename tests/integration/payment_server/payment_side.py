@@ -8,12 +8,14 @@ import grpc
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from core.outbox.expire import expire
 from core.store.database import Database
 from paylatch.payment.v1 import payment_enums_pb2
 from paylatch.payment.v1 import payment_service_pb2 as pb
 from paylatch.payment.v1.notify_schedule_service_pb2_grpc import NotifyScheduleServiceStub
 from paylatch.payment.v1.payment_pb2 import Payment
 from paylatch.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
+from tests.support.waiting import wait_until
 
 DEADLINE = 10
 SUCCESS = payment_enums_pb2.PAYMENT_STATUS_SUCCESS
@@ -58,6 +60,17 @@ class PaymentSide:
         """The payment as it is now."""
         request = pb.GetPaymentRequest(platform_id="alipay", payment_code=payment_code)
         return self.payments.GetPayment(request, timeout=DEADLINE).payment
+
+    def expire(self, count: int) -> None:
+        """Give up this many schedules past their window: a look passes over what a sender holds at that moment."""
+        given_up: list[Any] = []
+
+        def look() -> bool:
+            given_up.extend(self.database.transact(lambda tx: expire(tx, 10)).given_up)
+            return len(given_up) >= count
+
+        wait_until(look)
+        assert len(given_up) == count
 
     def rows(self, model: Any) -> list[Any]:
         """All rows of a table."""

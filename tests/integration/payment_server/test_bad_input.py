@@ -13,6 +13,8 @@ from paylatch.payment.v1 import payment_service_pb2 as pb
 from payment_server.tables import Payment
 from tests.integration.payment_server.payment_side import DEADLINE, PaymentSide, violated_fields
 
+pytestmark = pytest.mark.any_backend
+
 BAD_KEYS = ["", "x" * 65, "with blank", "tab\t", "nul\x00", "naïve", "emoji🙂"]
 BAD_TARGETS = [
     "",

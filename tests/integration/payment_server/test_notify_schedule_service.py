@@ -6,7 +6,6 @@ from typing import Any
 import grpc
 import pytest
 
-from core.outbox.expire import expire
 from core.outbox.lease import Lease
 from core.outbox.tables import NotifySchedule, OperatorAction, PaymentResult
 from core.rules.codes import ResultStatus, ScheduleStatus
@@ -35,7 +34,7 @@ def given_up(side: PaymentSide, clock: TestClock) -> None:
     side.create()
     side.report()
     clock.advance(timedelta(days=4))
-    assert len(side.database.transact(lambda tx: expire(tx, 10)).given_up) == 1
+    side.expire(1)
 
 
 def test_a_schedule_is_shown_with_its_attempts_and_the_reason_it_is_open(side: PaymentSide, clock: TestClock) -> None:
@@ -109,7 +108,7 @@ def test_a_requeue_by_filter_takes_the_oldest_up_to_the_limit(side: PaymentSide,
         side.create(payment_code=f"P{number}")
         side.report(payment_code=f"P{number}")
     clock.advance(timedelta(days=4))
-    side.database.transact(lambda tx: expire(tx, 10))
+    side.expire(3)
     response = retry(side, REQUEUE, keys=[], filter=notify_schedule_pb2.NotifyScheduleFilter(), limit=2)
     assert [result.payment_code for result in response.results] == ["P1", "P2"]
     assert response.changed_count == 2

@@ -9,8 +9,8 @@ from tests.support.parcels import create_tables
 
 
 @pytest.fixture
-def database(payment_database_url: str, clock: TestClock) -> Iterator[Database]:
+def database(fresh_url: str, clock: TestClock) -> Iterator[Database]:
     """A database of parcels: the store knows nothing of payments."""
-    with opened(payment_database_url, clock) as database:
+    with opened(fresh_url, clock) as database:
         create_tables(database)
         yield database

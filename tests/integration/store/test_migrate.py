@@ -1,26 +1,25 @@
+import itertools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
-from peewee import OperationalError
+from peewee import Database as PeeweeDatabase
+from peewee import PeeweeException
 from playhouse.migrations import Runner
 
 from core.rules.errors import Unavailable
-from core.store import dialect
 from core.store import migrate as migrations
-from core.store.database import Database
+from core.store.dialect import mysql, postgresql, sqlite
 from core.store.migrate import Schema, WrongSchema, migrate, require_current
 from order_server import tables as order_tables
 from payment_server import tables as payment_tables
 from tests.support.clock import TestClock
-from tests.support.databases import BACKENDS, opened
+from tests.support.databases import HISTORY, Backend, opened, run_sql, schema_of
 
 MODELS: dict[Schema, Sequence[Any]] = {Schema.PAYMENT: payment_tables.TABLES, Schema.ORDER: order_tables.TABLES}
 OTHER = {Schema.PAYMENT: Schema.ORDER, Schema.ORDER: Schema.PAYMENT}
-
-SQLITE_HISTORY = "schema_migration"
 
 
 @pytest.fixture(params=Schema, ids=lambda schema: schema.value)
@@ -30,8 +29,8 @@ def schema(request: pytest.FixtureRequest) -> Schema:
 
 
 @pytest.fixture
-def url(backend: str, tmp_path: Path, schema: Schema) -> str:
-    return BACKENDS[backend](tmp_path, schema)
+def url(fresh_url: str) -> str:
+    return fresh_url
 
 
 def _names(schema: Schema) -> list[str]:
@@ -40,28 +39,20 @@ def _names(schema: Schema) -> list[str]:
     ]
 
 
-def _run(database: Database, statement: str) -> list[Any]:
-    with database.pool.connection_context():
-        return list(database.pool.execute_sql(statement))
-
-
-def _sqlite_schema(database: Database) -> dict[str, str]:
-    return {
-        name: sql.replace(" IF NOT EXISTS", "")
-        for name, table, sql in _run(database, "SELECT name, tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")
-        if table not in {SQLITE_HISTORY, "sqlite_sequence"}
-    }
-
-
 def test_a_migrated_database_has_exactly_what_the_models_say(
-    url: str, schema: Schema, tmp_path: Path, clock: TestClock
+    backend: Backend, schema: Schema, clock: TestClock
 ) -> None:
-    with opened(url, clock) as migrated, opened(f"sqlite:///{tmp_path / 'models.db'}", clock) as created:
+    urls = [backend.fresh(), backend.fresh()]
+    with opened(urls[0], clock) as migrated, opened(urls[1], clock) as created:
         migrate(migrated, schema)
-        with created.pool.connection_context(), created.pool.bind_ctx(MODELS[schema]):
-            created.pool.create_tables(MODELS[schema])
+        with created.connected() as pool, pool.bind_ctx(MODELS[schema]):
+            for model in MODELS[schema]:
+                model.create_table()
 
-        assert _sqlite_schema(migrated) == _sqlite_schema(created)
+        assert schema_of(migrated) == schema_of(created)
+        assert len(schema_of(migrated)) >= len(MODELS[schema])
+    for url in urls:
+        backend.take_back(url)
 
 
 def test_migrating_says_what_it_did_and_the_second_time_does_nothing(
@@ -73,11 +64,7 @@ def test_migrating_says_what_it_did_and_the_second_time_does_nothing(
         require_current(database, schema)
 
 
-def test_ten_starters_at_once_migrate_once(
-    url: str, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # On a machine whose disk stalls, the last of them waits for nine others.
-    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_SECONDS", 50)
+def test_ten_starters_at_once_migrate_once(url: str, schema: Schema, clock: TestClock) -> None:
     barrier = threading.Barrier(10)
     applied: list[list[str]] = []
     failures: list[Exception] = []
@@ -104,8 +91,9 @@ def test_ten_starters_at_once_migrate_once(
 def test_a_database_that_another_holds_for_too_long_is_told_as_busy(
     url: str, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dialect, "BUSY_TIMEOUT_SECONDS", 0.05)
-    with opened(url, clock) as holder, holder.connected() as pool, pool.atomic("IMMEDIATE"):
+    for engine in (sqlite, postgresql, mysql):
+        monkeypatch.setattr(engine, "PATIENT_SECONDS", 1)
+    with opened(url, clock) as holder, holder.connected() as pool, holder.dialect.migration_lock(pool):
         told: list[str] = []
 
         def start() -> None:
@@ -132,7 +120,7 @@ def test_looking_at_a_database_changes_nothing_in_it(url: str, schema: Schema, c
     with opened(url, clock) as database:
         with pytest.raises(WrongSchema):
             require_current(database, schema)
-        assert _run(database, "SELECT name FROM sqlite_master") == []
+        assert schema_of(database) == []
 
 
 @pytest.mark.parametrize("act", [require_current, migrate])
@@ -141,7 +129,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 ) -> None:
     with opened(url, clock) as database:
         migrate(database, schema)
-        _run(database, f"INSERT INTO {SQLITE_HISTORY} (name, applied) VALUES ('9999_future', '2030-01-01')")  # noqa: S608 - a name of ours
+        run_sql(database, f"INSERT INTO {HISTORY} (name, applied) VALUES ('9999_future', '2030-01-01')")
         with pytest.raises(WrongSchema, match="has 9999_future, which this version does not know: run a newer one"):
             act(database, schema)
 
@@ -150,20 +138,57 @@ def test_a_database_of_a_newer_version_is_refused_and_left_alone(
 def test_the_other_database_is_refused_and_left_alone(url: str, schema: Schema, clock: TestClock, act: Any) -> None:
     with opened(url, clock) as database:
         migrate(database, OTHER[schema])
-        before = _sqlite_schema(database)
+        before = schema_of(database)
         with pytest.raises(WrongSchema, match=f"mend PAYLATCH_{schema.name}_DATABASE_URL"):
             act(database, schema)
-        assert _sqlite_schema(database) == before
+        assert schema_of(database) == before
 
 
 def test_a_migration_that_fails_leaves_nothing_of_itself_or_of_those_before_it(
     url: str, clock: TestClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "0001_works.py").write_text("def up(migrator, db):\n    db.execute_sql('CREATE TABLE kept (id)')\n")
-    (tmp_path / "0002_fails.py").write_text("def up(migrator, db):\n    db.execute_sql('CREATE TABLE kept (id)')\n")
+    create = "def up(migrator, db):\n    db.execute_sql('CREATE TABLE kept (id INT)')\n"
+    (tmp_path / "0001_works.py").write_text(create)
+    (tmp_path / "0002_fails.py").write_text(create)
     monkeypatch.setattr(migrations, "_runner", lambda database, _: Runner(database.pool, str(tmp_path)))
 
     with opened(url, clock) as database:
-        with pytest.raises(OperationalError, match="already exists"):
+        with pytest.raises(PeeweeException, match="already exists"):
             migrate(database, Schema.PAYMENT)
-        assert _run(database, "SELECT name FROM sqlite_master") == []
+        if isinstance(database.dialect, mysql.MySql):
+            assert [table for table, _ in schema_of(database)] == ["kept"]
+            assert run_sql(database, f"SELECT name FROM {HISTORY}") == [("0001_works",)]
+        else:
+            assert schema_of(database) == []
+
+
+@pytest.mark.parametrize("statements", [2, 5, 12])
+def test_a_migration_that_was_interrupted_is_finished_by_the_next(
+    backend: Backend, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch, statements: int
+) -> None:
+    url, whole = backend.fresh(), backend.ready(schema)
+    with opened(url, clock) as database, opened(whole, clock) as expected:
+        with monkeypatch.context() as patch:
+            _interrupt_after(patch, statements)
+            with pytest.raises(KeyboardInterrupt):
+                migrate(database, schema)
+        with pytest.raises(WrongSchema):
+            require_current(database, schema)
+
+        assert migrate(database, schema) == _names(schema)
+        assert schema_of(database) == schema_of(expected)
+    for each in (url, whole):
+        backend.take_back(each)
+
+
+def _interrupt_after(patch: pytest.MonkeyPatch, statements: int) -> None:
+    """Fail after so many statements that create something, as a process does that is killed."""
+    execute: Any = PeeweeDatabase.execute_sql
+    left = itertools.count(statements, -1)
+
+    def execute_sql(database: Any, sql: str, *arguments: Any) -> Any:
+        if sql.startswith("CREATE") and next(left) <= 0:
+            raise KeyboardInterrupt
+        return execute(database, sql, *arguments)
+
+    patch.setattr(PeeweeDatabase, "execute_sql", execute_sql)

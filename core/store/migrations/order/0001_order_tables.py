@@ -98,7 +98,7 @@ class OrderFollowUp(Model):
     name = KeyField()
     sku = KeyField()
     wanted = BigIntegerField(constraints=[Check("wanted > 0")])
-    done = BigIntegerField(constraints=[Check("done BETWEEN 0 AND wanted")])
+    done = BigIntegerField()
     error = LongTextField()
     create_time = UtcDateTimeField()
     update_time = UtcDateTimeField()
@@ -110,6 +110,7 @@ class OrderFollowUp(Model):
     class Meta:
         table_name = "order_follow_up"
         constraints = (
+            Check("done BETWEEN 0 AND wanted"),
             Check("resolution IS NULL OR resolution <> 1 OR done = wanted"),
             Check("(resolution IS NULL) = (resolved_by IS NULL)"),
             Check("(resolution IS NULL) = (resolved_time IS NULL)"),
@@ -152,4 +153,4 @@ def up(migrator: Any, db: Any) -> None:
     """Create the tables."""
     with db.bind_ctx(TABLES):
         for table in TABLES:
-            table.create_table(safe=False)
+            table.create_table(safe=db.safe_create_index)

@@ -7,7 +7,6 @@ from peewee import (
     BigAutoField,
     BigIntegerField,
     BlobField,
-    CharField,
     Check,
     IntegerField,
     Model,
@@ -23,8 +22,8 @@ class Payment(Model):
     payment_code = KeyField()
     order_no = KeyField()
     amount_minor = BigIntegerField(constraints=[Check("amount_minor BETWEEN 1 AND 1000000000000000")])
-    currency_code = CharField(max_length=3, constraints=[Check("length(currency_code) = 3")])
-    notify_url = CharField(max_length=512)
+    currency_code = ShortTextField(max_length=3, constraints=[Check("currency_code LIKE '___'")])
+    notify_url = ShortTextField(max_length=512)
     status = SmallIntegerField(constraints=[Check("status IN (0, 1, 2)")])
     trade_no = ShortTextField(max_length=128)
     failure_reason = ShortTextField(max_length=512)
@@ -72,18 +71,18 @@ class NotifySchedule(Model):
     platform_id = KeyField()
     payment_code = KeyField()
     order_no = KeyField()
-    notify_url = CharField(max_length=512)
+    notify_url = ShortTextField(max_length=512)
     notify_content = BlobField()
     notify_status = SmallIntegerField(constraints=[Check("notify_status IN (1, 2, 3)")])
     next_notify_time = UtcDateTimeField()
     give_up_time = UtcDateTimeField()
     notify_count = IntegerField(constraints=[Check("notify_count >= 0")])
-    attempt_count = IntegerField(constraints=[Check("attempt_count >= notify_count")])
+    attempt_count = IntegerField()
     reopened_attempt = IntegerField(constraints=[Check("reopened_attempt >= 0")])
     lapse_count = IntegerField(constraints=[Check("lapse_count >= 0")])
     batch_limit = IntegerField(null=True, constraints=[Check("batch_limit > 0")])
-    claim_token = CharField(max_length=32, null=True)
-    claimed_by = CharField(max_length=128, null=True)
+    claim_token = ShortTextField(max_length=32, null=True)
+    claimed_by = ShortTextField(max_length=128, null=True)
     claim_time = UtcDateTimeField(null=True)
     last_code = IntegerField(null=True)
     last_message = LongTextField(null=True)
@@ -97,6 +96,7 @@ class NotifySchedule(Model):
         table_name = "notify_schedule"
         constraints = (
             SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),
+            Check("attempt_count >= notify_count"),
             Check("(claim_token IS NULL) = (claim_time IS NULL)"),
             Check("(claim_token IS NULL) = (claimed_by IS NULL)"),
             Check("claim_token IS NULL OR notify_status = 1"),
@@ -121,7 +121,7 @@ class NotifyAttempt(Model):
     finish_time = UtcDateTimeField()
     code = IntegerField()
     message = LongTextField()
-    made_by = CharField(max_length=128)
+    made_by = ShortTextField(max_length=128)
 
     class Meta:
         table_name = "notify_attempt"
@@ -130,7 +130,7 @@ class NotifyAttempt(Model):
 
 
 class NotifyTarget(Model):
-    notify_url = CharField(max_length=512, primary_key=True)
+    notify_url = ShortTextField(max_length=512, primary_key=True)
     breaker_state = SmallIntegerField(constraints=[Check("breaker_state IN (1, 2, 3)")])
     consecutive_failures = IntegerField(constraints=[Check("consecutive_failures >= 0")])
     open_until = UtcDateTimeField(null=True)
@@ -150,8 +150,8 @@ class NotifyTarget(Model):
 
 class OperatorAction(Model):
     id = BigAutoField()
-    action_id = CharField(max_length=32)
-    action = CharField(max_length=32)
+    action_id = ShortTextField(max_length=32)
+    action = ShortTextField(max_length=32)
     platform_id = KeyField()
     payment_code = KeyField()
     operator = ShortTextField(max_length=64)
@@ -174,4 +174,4 @@ def up(migrator: Any, db: Any) -> None:
     """Create the tables, referenced ones first."""
     with db.bind_ctx(TABLES):
         for table in TABLES:
-            table.create_table(safe=False)
+            table.create_table(safe=db.safe_create_index)

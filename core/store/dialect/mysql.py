@@ -1,0 +1,233 @@
+"""MySQL and MariaDB, by PyMySQL. Batches go as one statement with many rows of values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pymysql
+from peewee import Field
+from playhouse.pool import PooledDatabase, PooledMySQLDatabase
+from pymysql.constants import CLIENT
+
+from core.rules.errors import Unavailable
+from core.store.dialect import (
+    CONNECT_SECONDS,
+    LOCK_SECONDS,
+    PATIENT_SECONDS,
+    WAIT_SECONDS,
+    Failure,
+    driver_error,
+    matching,
+    name,
+    names,
+)
+from core.store.rows import Rows
+
+FORM = "must be mysql://user:password@host:port/database?ssl_ca=…&ssl_verify_identity=true"
+
+
+_TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # compared byte by byte
+_FIELD_TYPES: Mapping[str, str] = {
+    "DATETIME": "DATETIME(6)",
+    "STRING": f"VARCHAR({{size}}) {_TEXT}",
+    "TEXT": f"TEXT {_TEXT}",
+}
+_SESSION: Mapping[str, str] = {
+    # Names in double quotes, and no value is ever bent to fit its column.
+    "sql_mode": "'ANSI_QUOTES,STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION'",
+    "time_zone": "'+00:00'",
+    "default_storage_engine": "InnoDB",
+    "innodb_lock_wait_timeout": str(LOCK_SECONDS),
+}
+# Said differently by the two: each reads the comment that is meant for it, and no other.
+_MARIADB = "/*M!, SESSION tx_isolation = 'READ-COMMITTED' */"
+_MYSQL = "/*!80000, SESSION transaction_isolation = 'READ-COMMITTED' */"
+_MARIADB_BOUND = f"/*M!, SESSION max_statement_time = {WAIT_SECONDS} */"
+_PARAMETERS: Mapping[str, type] = {
+    "ssl_ca": str,
+    "ssl_cert": str,
+    "ssl_key": str,
+    "ssl_verify_cert": bool,
+    "ssl_verify_identity": bool,
+    "unix_socket": str,
+}
+_RACES = frozenset(
+    {
+        1020,  # the record has changed since it was read
+        1062,  # duplicate key
+        1205,  # lock wait timeout
+        1213,  # deadlock
+    }
+)
+_UNAVAILABLE = frozenset(
+    {
+        *(1021, 1030, 1037, 1038, 1114),  # disk or table full, storage engine, memory
+        *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226),  # not let in, or no such database
+        *(1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927),  # shutdown, connection aborted
+        *(1290, 1792, 1836),  # read only: a replica
+        *(1317, 1969, 3024),  # the statement took too long
+        *(2002, 2003, 2006, 2013, 2014, 2055),  # no connection
+    }
+)
+
+
+class _Pool(PooledMySQLDatabase):  # type: ignore[misc]  # playhouse has no types
+    """A connection that its server has dropped is found by BEGIN, not by a question before each transaction."""
+
+    def _is_closed(self, conn: Any) -> bool:
+        return not conn.open
+
+    def _can_reuse(self, conn: Any) -> bool:
+        return bool(conn.open)
+
+    @property
+    def safe_create_index(self) -> bool:
+        """MariaDB has CREATE INDEX IF NOT EXISTS, MySQL has not."""
+        return bool(self.server_version >= (10,))
+
+
+class MySql:
+    """READ COMMITTED for what writes, one snapshot for what only reads. InnoDB only."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._parameters = parameters
+
+    @classmethod
+    def of(cls, url: str) -> MySql:
+        """The database of a URL; its parameters are those of `pymysql.connect` that name a socket or concern TLS."""
+        try:
+            parts = urlsplit(url)
+            port = parts.port or 3306
+        except ValueError:
+            raise ValueError(FORM) from None
+        database = unquote(parts.path.removeprefix("/"))
+        if not database:
+            raise ValueError(FORM)
+        return cls(
+            {
+                "database": database,
+                "host": parts.hostname or "127.0.0.1",
+                "port": port,
+                "user": unquote(parts.username or ""),
+                "password": unquote(parts.password or ""),
+                **{key: cls._parameter(key, value) for key, value in parse_qsl(parts.query)},
+            }
+        )
+
+    @classmethod
+    def _parameter(cls, key: str, value: str) -> Any:
+        if key not in _PARAMETERS:
+            raise ValueError(f"has the parameter {key}, may have {', '.join(_PARAMETERS)}")
+        if _PARAMETERS[key] is not bool:
+            return value
+        if value not in {"true", "false"}:
+            raise ValueError(f"must give {key} as true or false")
+        return value == "true"
+
+    def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
+        """A pool of connections to the server."""
+        parameters = dict(self._parameters)
+        session = ", ".join(f"SESSION {setting} = {value}" for setting, value in _SESSION.items())
+        own = [_MARIADB, _MYSQL] + ([] if patient else [_MARIADB_BOUND])
+        return _Pool(
+            parameters.pop("database"),
+            max_connections=pool_size,
+            timeout=WAIT_SECONDS,
+            autoconnect=False,
+            field_types=_FIELD_TYPES,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=None if patient else WAIT_SECONDS + LOCK_SECONDS,
+            write_timeout=WAIT_SECONDS,
+            collation="utf8mb4_bin",
+            # Count the rows that were found, not only those whose values differ from what they were.
+            client_flag=CLIENT.FOUND_ROWS,
+            init_command=f"SET {session} {' '.join(own)}",
+            **parameters,
+        )
+
+    def turn_to_write(self) -> AbstractContextManager[Any]:
+        """Everybody's at once."""
+        return nullcontext()
+
+    def begin(self, database: PooledDatabase, *, write: bool) -> None:
+        """READ COMMITTED sees what others committed while it waited for their locks, and locks no gaps."""
+        if write:
+            database.execute_sql("START TRANSACTION")
+        else:
+            database.execute_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            database.execute_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
+
+    def now(self, database: PooledDatabase) -> datetime | None:
+        """The server's time at this statement, not at BEGIN."""
+        (now,) = database.execute_sql("SELECT UTC_TIMESTAMP(6)").fetchone()
+        instant: datetime = now.replace(tzinfo=UTC)
+        return instant
+
+    def locked(self, query: Any, *, skip_locked: bool) -> Any:
+        """`FOR UPDATE`, and `SKIP LOCKED`."""
+        return query.for_update(skip_locked=skip_locked)
+
+    def select(
+        self, database: PooledDatabase, table: str, columns: Sequence[Field[Any]], wanted: Rows, *, lock: bool
+    ) -> Iterable[Sequence[Any]]:
+        """A join entered from the keys, in their order: so are the locks taken."""
+        source, parameters = self._own(wanted)
+        condition = matching(wanted.own_fields, "t", "own")
+        statement = f'SELECT {names(columns, "t.")} FROM {source} STRAIGHT_JOIN "{table}" AS t ON {condition}'
+        found: Iterable[Sequence[Any]] = database.execute_sql(statement + (" FOR UPDATE" if lock else ""), parameters)
+        return found
+
+    def insert(self, database: PooledDatabase, table: str, rows: Rows) -> None:
+        """INSERT … VALUES with a row of marks for each row: the server then knows how many ids it gives out."""
+        marks = f"({', '.join(['%s'] * len(rows.fields))})"
+        values = [(*own, *rows.common_values) for own in rows.one_by_one()]
+        statement = f'INSERT INTO "{table}" ({names(rows.fields)}) VALUES {", ".join([marks] * len(values))}'
+        database.execute_sql(statement, [value for row in values for value in row])
+
+    def update(self, database: PooledDatabase, table: str, rows: Rows, guards: Sequence[tuple[Field[Any], Any]]) -> int:
+        """UPDATE of a join with the values."""
+        source, parameters = self._own(rows)
+        key, *own = rows.own_fields
+        settings = [f"t.{name(field)} = own.{name(field)}" for field in own]
+        settings += [f"t.{name(field)} = %s" for field, _ in rows.common]
+        conditions = [f"t.{name(field)} = %s" for field, _ in guards]
+        statement = (
+            f'UPDATE {source} STRAIGHT_JOIN "{table}" AS t ON {matching([key], "t", "own")} '
+            f"SET {', '.join(settings)} WHERE {' AND '.join(conditions)}"
+        )
+        fixed = [value for _, value in guards]
+        return int(database.execute_sql(statement, [*parameters, *rows.common_values, *fixed]).rowcount)
+
+    @contextmanager
+    def migration_lock(self, database: PooledDatabase) -> Iterator[None]:
+        """A named lock of the session; names are the server's. DDL commits by itself here: see `core.store.migrate`."""
+        lock = "CONCAT('paylatch.', SHA1(DATABASE()))"
+        (is_taken,) = database.execute_sql(f"SELECT GET_LOCK({lock}, %s)", [PATIENT_SECONDS]).fetchone()
+        if not is_taken:
+            raise Unavailable("another migration held the database for too long", reason="DATABASE_BUSY")
+        try:
+            yield
+        finally:
+            database.execute_sql(f"SELECT RELEASE_LOCK({lock})")
+
+    def failure(self, error: Exception) -> Failure:
+        """Told by the server's error number."""
+        original = driver_error(error)
+        if isinstance(original, pymysql.InterfaceError):
+            return Failure.UNAVAILABLE
+        number = original.args[0] if isinstance(original, pymysql.MySQLError) and original.args else None
+        if number in _RACES:
+            return Failure.RACE
+        return Failure.UNAVAILABLE if number in _UNAVAILABLE else Failure.BUG
+
+    def _own(self, rows: Rows) -> tuple[str, list[Any]]:
+        """The own values of the rows as a table of a statement, and its parameters."""
+        values = rows.one_by_one()
+        named = ", ".join(f"%s AS {name(field)}" for field in rows.own_fields)
+        others = f" UNION ALL SELECT {', '.join(['%s'] * len(rows.own))}" * (len(values) - 1)
+        return f"(SELECT {named}{others}) AS own", [value for row in values for value in row]

@@ -1,0 +1,208 @@
+"""PostgreSQL, by psycopg 3. Batches go as arrays, one for each column: one statement and one round trip a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from peewee import Field
+from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
+from psycopg.conninfo import conninfo_to_dict
+
+from core.store.dialect import (
+    CONNECT_SECONDS,
+    LOCK_SECONDS,
+    PATIENT_SECONDS,
+    WAIT_SECONDS,
+    Failure,
+    driver_error,
+    matching,
+    name,
+    names,
+)
+from core.store.rows import Rows
+
+MIGRATION_LOCK = 7_237_161_923
+"""The advisory lock of migrations, in whichever database: any number that nobody else takes."""
+
+
+# Text is compared byte by byte; an instant is stored in UTC whatever the session's time zone.
+_FIELD_TYPES: Mapping[str, str] = {
+    "DATETIME": "TIMESTAMP(6)",
+    "STRING": 'VARCHAR({size}) COLLATE "C"',
+    "TEXT": 'TEXT COLLATE "C"',
+}
+_ELEMENT_TYPES: Mapping[str, str] = {
+    "BIGAUTO": "bigint",
+    "BIGINT": "bigint",
+    "BLOB": "bytea",
+    "DATETIME": "timestamp",
+    "INT": "integer",
+    "SMALLINT": "smallint",
+    "STRING": "text",
+    "TEXT": "text",
+}
+_CONNECTION: Mapping[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": WAIT_SECONDS * 1000,
+    "client_encoding": "UTF8",
+}
+_SESSION: Mapping[str, str] = {
+    "timezone": "UTC",
+    "idle_in_transaction_session_timeout": "60s",
+    # Every statement is entered by an index. Without statistics, as on a table that was empty a minute ago, the
+    # planner would rather scan.
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+_RACES = frozenset(
+    {
+        "23505",  # unique_violation
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+        "55P03",  # lock_not_available
+    }
+)
+_UNAVAILABLE = (
+    "08",  # connection exception
+    "25006",  # read only: a standby
+    "25P03",  # idle_in_transaction_session_timeout
+    "28",  # not let in
+    "40003",  # statement_completion_unknown
+    "53",  # disk full, out of memory, too many connections
+    "57",  # shutdown, or a statement timed out
+    "58",  # I/O error
+    "XX001",  # data corrupted
+    "XX002",  # index corrupted
+)
+
+
+class _Pool(PooledPostgresqlDatabase):  # type: ignore[misc]  # playhouse has no types
+    """A connection that its server has dropped is found by BEGIN, not by a question before each transaction."""
+
+    def _is_closed(self, conn: psycopg.Connection[Any]) -> bool:
+        return bool(conn.closed)
+
+
+class PostgreSql:
+    """READ COMMITTED for what writes, one snapshot for what only reads. Session settings yield to those of the URL."""
+
+    def __init__(self, parameters: Mapping[str, Any]) -> None:
+        self._parameters = parameters
+
+    @classmethod
+    def of(cls, url: str) -> PostgreSql:
+        """The database of a libpq URL, with every parameter that libpq knows, those of TLS among them."""
+        try:
+            parameters = conninfo_to_dict(url)
+        except psycopg.ProgrammingError:
+            parameters = {}
+        if not parameters.get("dbname"):
+            # Nothing of libpq's own words: they may quote the password.
+            raise ValueError("must be postgresql://user:password@host:port/database?sslmode=verify-full&…")
+        return cls(parameters)
+
+    def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
+        """A pool of connections to the server."""
+        parameters = {**_CONNECTION, **self._parameters}
+        bounds = {
+            "statement_timeout": "0" if patient else f"{WAIT_SECONDS}s",
+            "lock_timeout": f"{PATIENT_SECONDS if patient else LOCK_SECONDS}s",
+        }
+        options = [f"-c {setting}={value}" for setting, value in {**_SESSION, **bounds}.items()]
+        parameters["options"] = " ".join([*options, parameters.get("options") or ""])
+        return _Pool(
+            parameters.pop("dbname"),
+            max_connections=pool_size,
+            timeout=WAIT_SECONDS,
+            autoconnect=False,
+            field_types=_FIELD_TYPES,
+            prefer_psycopg3=True,
+            # Statements vary with the batch, and a plan made for an empty table must not outlive it.
+            prepare_threshold=None,
+            **parameters,
+        )
+
+    def turn_to_write(self) -> AbstractContextManager[Any]:
+        """Everybody's at once."""
+        return nullcontext()
+
+    def begin(self, database: PooledDatabase, *, write: bool) -> None:
+        """READ COMMITTED sees what others committed while it waited for their locks."""
+        kind = "READ COMMITTED READ WRITE" if write else "REPEATABLE READ READ ONLY"
+        database.execute_sql(f"BEGIN ISOLATION LEVEL {kind}")
+
+    def now(self, database: PooledDatabase) -> datetime | None:
+        """The server's time at this statement, not at BEGIN."""
+        (now,) = database.execute_sql("SELECT clock_timestamp() AT TIME ZONE 'UTC'").fetchone()
+        instant: datetime = now.replace(tzinfo=UTC)
+        return instant
+
+    def locked(self, query: Any, *, skip_locked: bool) -> Any:
+        """`FOR UPDATE`, and `SKIP LOCKED`."""
+        return query.for_update(skip_locked=skip_locked)
+
+    def select(
+        self, database: PooledDatabase, table: str, columns: Sequence[Field[Any]], wanted: Rows, *, lock: bool
+    ) -> Iterable[Sequence[Any]]:
+        """A join with the keys. The order by is done before the locks are taken."""
+        keys = wanted.own_fields
+        source, parameters = self._own(wanted)
+        locking = f" ORDER BY {names(keys, 't.')} FOR UPDATE OF t" if lock else ""
+        statement = f'SELECT {names(columns, "t.")} FROM {source} JOIN "{table}" AS t ON {matching(keys, "t", "own")}'
+        found: Iterable[Sequence[Any]] = database.execute_sql(statement + locking, parameters)
+        return found
+
+    def insert(self, database: PooledDatabase, table: str, rows: Rows) -> None:
+        """INSERT … SELECT from the arrays."""
+        source, parameters = self._own(rows)
+        common = [f"%s::{self._element_type(field)}" for field, _ in rows.common]
+        values = ", ".join([names(rows.own_fields, "own."), *common])
+        statement = f'INSERT INTO "{table}" ({names(rows.fields)}) SELECT {values} FROM {source}'
+        database.execute_sql(statement, [*rows.common_values, *parameters])
+
+    def update(self, database: PooledDatabase, table: str, rows: Rows, guards: Sequence[tuple[Field[Any], Any]]) -> int:
+        """UPDATE … FROM the arrays."""
+        source, parameters = self._own(rows)
+        key, *own = rows.own_fields
+        settings = [f"{name(field)} = own.{name(field)}" for field in own]
+        settings += [f"{name(field)} = %s" for field, _ in rows.common]
+        conditions = [matching([key], "t", "own"), *(f"t.{name(field)} = %s" for field, _ in guards)]
+        statement = f'UPDATE "{table}" AS t SET {", ".join(settings)} FROM {source} WHERE {" AND ".join(conditions)}'
+        fixed = [value for _, value in guards]
+        return int(database.execute_sql(statement, [*rows.common_values, *parameters, *fixed]).rowcount)
+
+    @contextmanager
+    def migration_lock(self, database: PooledDatabase) -> Iterator[None]:
+        """An advisory lock, in one transaction around all migrations: DDL is undone like anything else."""
+        with database.atomic():
+            database.execute_sql("SELECT pg_advisory_xact_lock(%s)", [MIGRATION_LOCK])
+            yield
+
+    def failure(self, error: Exception) -> Failure:
+        """Told by the SQLSTATE. Without one, it is the connection that failed."""
+        original = driver_error(error)
+        if not isinstance(original, psycopg.Error):
+            return Failure.BUG
+        state = original.sqlstate
+        if state is None:
+            broken = isinstance(original, psycopg.OperationalError | psycopg.InterfaceError)
+            return Failure.UNAVAILABLE if broken else Failure.BUG
+        if state in _RACES:
+            return Failure.RACE
+        return Failure.UNAVAILABLE if state.startswith(_UNAVAILABLE) else Failure.BUG
+
+    def _own(self, rows: Rows) -> tuple[str, list[Any]]:
+        """The own values of the rows as a table of a statement, and its parameters."""
+        arrays = ", ".join(f"%s::{self._element_type(field)}[]" for field in rows.own_fields)
+        return f"unnest({arrays}) AS own({names(rows.own_fields)})", [list(values) for _, values in rows.own]
+
+    def _element_type(self, field: Field[Any]) -> str:
+        return _ELEMENT_TYPES[field.field_type]
