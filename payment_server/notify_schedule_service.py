@@ -55,9 +55,9 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         checker = Checker()
         key = read_key(checker, request)
         checker.finish()
-        schedule, attempts = self._database.read(lambda tx: _with_attempts(tx, key))
+        schedule, attempts, now = self._database.read(lambda tx: (*_with_attempts(tx, key), tx.now))
         return pb.GetNotifyScheduleResponse(
-            schedule=schedule_message(schedule, self._database.clock.now()),
+            schedule=schedule_message(schedule, now),
             attempts=[attempt_message(attempt) for attempt in attempts],
         )
 
@@ -68,9 +68,8 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         checker = Checker()
         page, wanted = read_page(checker, request, int), _read_list_filter(checker, request)
         checker.finish()
-        after = int(page.after[0]) if page.after else None
-        found = self._database.read(lambda tx: read.newest_schedules(tx, wanted, PageRequest(page.size, after)))
-        now = self._database.clock.now()
+        request_page = PageRequest(page.size, int(page.after[0]) if page.after else None)
+        found, now = self._database.read(lambda tx: (read.newest_schedules(tx, wanted, request_page), tx.now))
         return pb.ListNotifySchedulesResponse(
             schedules=[schedule_message(row, now) for row in found.rows],
             next_page_token=page.token_after((found.last,)) if found.last is not None else "",
@@ -108,8 +107,9 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         if isinstance(retried.result, Exception):
             error = item_failure(self._log, retried.result, platform_id=platform_id, payment_code=payment_code)
             result.error.CopyFrom(error)
-        else:
-            result.schedule.CopyFrom(schedule_message(retried.result, self._database.clock.now()))
+        elif retried.result is not None:
+            # As it was when this call, or its earlier run, had changed it.
+            result.schedule.CopyFrom(schedule_message(retried.result, retried.result.update_time))
         return result
 
 

@@ -38,7 +38,7 @@ def clock() -> TestClock:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is decided before a database is asked is asked of one backend only."""
+    """What any backend will do for runs on the first one only."""
     items[:] = [item for item in items if not item.get_closest_marker("any_backend") or _is_of_first_backend(item)]
 
 

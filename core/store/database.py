@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, dialect: Dialect, clock: Clock, *, pool_size: int = 64, patient: bool = False) -> None:
         self.dialect = dialect
-        self.clock = clock
+        self._clock = clock
         self.pool = dialect.connect(pool_size, patient=patient)
         self._is_closed = False
 
@@ -52,7 +52,7 @@ class Database:
 
     def patient(self) -> "Database":
         """The same database by a connection of its own, on which a statement may take as long as it takes."""
-        return Database(self.dialect, self.clock, pool_size=1, patient=True)
+        return Database(self.dialect, self._clock, pool_size=1, patient=True)
 
     def transact(self, work: Callable[[Transaction], T]) -> T:
         """Run `work` in one writing transaction and commit it.
@@ -141,7 +141,7 @@ class Database:
         return self.dialect.turn_to_write() if write else nullcontext()
 
     def _work(self, work: Callable[[Transaction], T], *, write: bool, is_rerun: bool) -> T:
-        transaction = Transaction(self.pool, self.dialect, self.clock, is_rerun=is_rerun)
+        transaction = Transaction(self.pool, self.dialect, self._clock, is_rerun=is_rerun)
         try:
             self.dialect.begin(self.pool, write=write)
             result = work(transaction)

@@ -1,9 +1,9 @@
 """Whatever happens to the outbox in whatever order, its promises hold; and when the trouble ends, every row ends."""
 
-import tempfile
+import functools
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -26,11 +26,13 @@ from core.outbox.tables import NotifyAttempt, NotifySchedule, PaymentResult
 from core.rules.codes import ResultStatus, ScheduleStatus
 from core.rules.errors import NotAllowed
 from core.rules.outcome import Outcome
+from core.store.database import Database
+from core.store.dialect.sqlite import Sqlite
 from core.store.migrate import Schema
 from core.store.transaction import Row, Transaction
 from tests.support.clock import TestClock
 from tests.support.commits import Commit, commits
-from tests.support.databases import migrated, sqlite_url
+from tests.support.databases import Backend, SqliteBackend
 from tests.support.outbox import APPLIED, LEASE, REFUSAL, SILENCE, Outbox, numbers, policy, whole_call_failed
 
 NOTIFYING, FAILED, SUCCESS = ScheduleStatus
@@ -50,14 +52,15 @@ class AnyOrder(RuleBasedStateMachine):
 
     claims: Bundle[Claim] = Bundle("claims")
 
-    def __init__(self) -> None:
+    def __init__(self, backend: Backend) -> None:
         super().__init__()
-        self.directory = tempfile.TemporaryDirectory()
         self.clock = TestClock()
-        self.opened = migrated(sqlite_url(Path(self.directory.name), Schema.PAYMENT), self.clock, Schema.PAYMENT)
-        self.outbox = Outbox(self.opened.__enter__(), self.clock, policy(MAX_ATTEMPTS, batch_size=4))
-        with self.outbox.database.connected() as pool:
-            pool.pragma("synchronous", "off", permanent=True)  # no power is cut here
+        self.backend = backend
+        self.url = backend.ready(Schema.PAYMENT)
+        self.outbox = Outbox(Database.open(self.url, self.clock), self.clock, policy(MAX_ATTEMPTS, batch_size=4))
+        if isinstance(self.outbox.database.dialect, Sqlite):
+            with self.outbox.database.connected() as pool:
+                pool.pragma("synchronous", "off", permanent=True)  # no power is cut here
         self.counts: dict[int, int] = {}
         self.delivered: set[int] = set()
         self.reopened_at: dict[int, int] = {}
@@ -149,8 +152,8 @@ class AnyOrder(RuleBasedStateMachine):
         self._heal()
         assert {row.notify_status for row in self.outbox.rows()} <= {FAILED, SUCCESS}
         self.every_promise_holds()
-        self.opened.__exit__(None, None, None)
-        self.directory.cleanup()
+        self.outbox.database.close()
+        self.backend.take_back(self.url)
 
     def _heal(self) -> None:
         """The order side answers everything from now on, and the passes go on."""
@@ -203,11 +206,19 @@ def _everything(tx: Transaction) -> tuple[list[Row], dict[int, ResultStatus], di
     return tx.rows(NotifySchedule.select()), results, ledger
 
 
-def test_in_any_order_every_promise_holds_and_every_row_ends() -> None:
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=20, stateful_step_count=30, deadline=None))
+def _run(backend: Backend, examples: int, steps: int) -> None:
+    machine: Any = functools.partial(AnyOrder, backend)
+    run_state_machine_as_test(
+        machine, settings=settings(max_examples=examples, stateful_step_count=steps, deadline=None)
+    )
+
+
+@pytest.mark.any_backend
+def test_in_any_order_every_promise_holds_and_every_row_ends(backend: Backend) -> None:
+    _run(backend, examples=20, steps=30)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_in_a_great_many_orders_every_promise_holds_and_every_row_ends() -> None:
-    run_state_machine_as_test(AnyOrder, settings=settings(max_examples=400, stateful_step_count=50, deadline=None))
+def test_in_a_great_many_orders_every_promise_holds_and_every_row_ends(backend: Backend) -> None:
+    _run(backend, examples=400 if isinstance(backend, SqliteBackend) else 60, steps=50)
