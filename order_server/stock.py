@@ -1,6 +1,7 @@
 """The stock of each sku, as a person sets and reads it (SPEC 6). Paid orders take from it in `take_inventory`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from core.logs import Logger
 from core.rules.errors import NotFound
@@ -28,9 +29,15 @@ class Stock:
 
     def set(self, act: SetStock) -> Row:
         """Replace the figure of a sku, which is stocked from now on."""
-        before, row = self._database.transact(lambda tx: _set(tx, act))
+        change = _Change(act)
+        row = self._database.transact(change.write)
         self._log.info(
-            "inventory.set", sku=act.sku, before=before, on_hand=act.on_hand, operator=act.operator, reason=act.reason
+            "inventory.set",
+            sku=act.sku,
+            before=change.before,
+            on_hand=act.on_hand,
+            operator=act.operator,
+            reason=act.reason,
         )
         return row
 
@@ -46,14 +53,38 @@ class Stock:
         return rows[0]
 
 
-def _set(tx: Transaction, act: SetStock) -> tuple[int | None, Row]:
-    existing = _rows(tx, act.sku, lock=True)
-    columns = {"on_hand": act.on_hand, "updated_by": act.operator, "update_time": tx.now, "reason": act.reason}
-    if existing:
-        tx.change(Inventory.update(columns).where(Inventory.sku == act.sku))
-    else:
-        tx.insert(Inventory, [{"sku": act.sku, **columns}])
-    return existing[0].on_hand if existing else None, _rows(tx, act.sku)[0]
+class _Change:
+    """The change of one call, written once: a COMMIT that raised may be durable, and orders may have taken since.
+
+    before: the figure it replaced; None if the sku was not stocked.
+    """
+
+    def __init__(self, act: SetStock) -> None:
+        self.before: int | None = None
+        self._act = act
+        self._times: list[datetime] = []
+
+    def write(self, tx: Transaction) -> Row:
+        """Write it, unless an earlier run of the same call has; the row as it is then."""
+        existing = _rows(tx, self._act.sku, lock=True)
+        if not (tx.is_rerun and existing and self._is_own(existing[0])):
+            self.before = existing[0].on_hand if existing else None
+            self._times.append(tx.now)
+            self._replace(tx, is_stocked=bool(existing))
+        return _rows(tx, self._act.sku)[0]
+
+    def _is_own(self, row: Row) -> bool:
+        """Whether the last figure is this call's. What orders take leaves who set it, when and why as it is."""
+        is_alike = (row.updated_by, row.reason) == (self._act.operator, self._act.reason)
+        return is_alike and row.update_time in self._times
+
+    def _replace(self, tx: Transaction, *, is_stocked: bool) -> None:
+        act = self._act
+        columns = {"on_hand": act.on_hand, "updated_by": act.operator, "update_time": tx.now, "reason": act.reason}
+        if is_stocked:
+            tx.change(Inventory.update(columns).where(Inventory.sku == act.sku))
+        else:
+            tx.insert(Inventory, [{"sku": act.sku, **columns}])
 
 
 def _rows(tx: Transaction, sku: str, *, lock: bool = False) -> list[Row]:

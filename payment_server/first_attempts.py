@@ -91,10 +91,13 @@ class FirstAttempts:
     def _queue_of(self, target: str) -> deque[ClaimedRow]:
         if target not in self._waiting:
             self._waiting[target] = deque()
-            thread = threading.Thread(target=self._work, args=(target,), name=f"first-attempts {target}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._start_sender(target)
         return self._waiting[target]
+
+    def _start_sender(self, target: str) -> None:
+        thread = threading.Thread(target=self._work, args=(target,), name=f"first-attempts {target}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _work(self, target: str) -> None:
         while rows := self._next_batch(target):

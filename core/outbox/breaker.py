@@ -5,9 +5,9 @@ Owns when rows of a target may be claimed and how many. Never looks at a row of 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from core.outbox.policy import BreakerPolicy
+from core.outbox.policy import BreakerPolicy, OutboxPolicy
 from core.outbox.tables import NotifyTarget
 from core.rules.codes import BreakerState
 from core.store.transaction import Row, Transaction
@@ -48,7 +48,7 @@ def unhindered_targets(tx: Transaction, targets: Iterable[str]) -> set[str]:
     }
 
 
-def admit(tx: Transaction, target: str, lease: timedelta, wanted: int) -> int:
+def admit(tx: Transaction, target: str, policy: OutboxPolicy, wanted: int) -> int:
     """How many of the `wanted` rows may be claimed now. 0: the target is paused, or its breaker is open.
 
     An open breaker whose wait is over lets one row through, to one worker: the probe.
@@ -58,13 +58,15 @@ def admit(tx: Transaction, target: str, lease: timedelta, wanted: int) -> int:
         return 0
     if row.breaker_state == BreakerState.CLOSED:
         return min(wanted, row.ramp_limit or wanted)
-    return 1 if _become_prober(tx, row, lease) else 0
+    return 1 if _become_prober(tx, row, policy) else 0
 
 
-def _become_prober(tx: Transaction, row: Row, lease: timedelta) -> bool:
-    if row.open_until > tx.now:
+def _become_prober(tx: Transaction, row: Row, policy: OutboxPolicy) -> bool:
+    # A time that is further ahead than any wait leads is of a clock that was set back since: it says nothing.
+    longest = max(policy.breaker.longest_wait, policy.lease)
+    if tx.now < row.open_until <= tx.now + longest:
         return False
-    probe = NotifyTarget.update(breaker_state=BreakerState.HALF_OPEN, open_until=tx.now + lease)
+    probe = NotifyTarget.update(breaker_state=BreakerState.HALF_OPEN, open_until=tx.now + policy.lease)
     unchanged = (
         (NotifyTarget.notify_url == row.notify_url)
         & (NotifyTarget.breaker_state == row.breaker_state)

@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.outbox.breaker import admit
-from core.outbox.lapse import lapse_failure, note_lapses, release_alone
+from core.outbox.clock_guard import LARGEST_JUMP
+from core.outbox.lapse import lapse_failure, last_told, note_lapses, release_alone
 from core.outbox.lease import Claim, Lease, claimed_row
 from core.outbox.policy import OutboxPolicy
-from core.outbox.record import Recorded, retry_or_give_up
+from core.outbox.record import Recorded, give_up, retry_or_give_up
 from core.outbox.tables import NotifySchedule
 from core.rules.codes import ScheduleStatus
 from core.rules.life_cycles import SCHEDULE
@@ -23,15 +24,15 @@ RETRY = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
 def claim(tx: Transaction, target: str, lease: Lease, policy: OutboxPolicy, recorded: Recorded) -> Claim | None:
     """Claim the next rows of `target`, in order of due time, or None when there is nothing to call it with.
 
-    Lapsed leases found on the way are noted in the ledger; a row given up for them is in `recorded.given_up`.
+    Lapsed leases found on the way are noted in the ledger; rows given up on the way are in `recorded.given_up`.
     """
     if target not in policy.targets:
         return None
     if tx.is_rerun and (mine := _rows_under(tx, target, lease)):
         return _as_claim(target, lease, mine)
-    due = _due_rows(tx, target, policy.batch_size)
+    due = _within_budget(tx, _due_rows(tx, target, policy), policy, recorded)
     chosen = _that_may_share_a_call(_without_lapsed(tx, due, policy, recorded))
-    admitted = admit(tx, target, policy.lease, len(chosen)) if chosen else 0
+    admitted = admit(tx, target, policy, len(chosen)) if chosen else 0
     return _take(tx, target, lease, chosen[:admitted])
 
 
@@ -40,20 +41,40 @@ def _rows_under(tx: Transaction, target: str, lease: Lease) -> list[Row]:
     return tx.rows(_notifying(target).where(NotifySchedule.claim_token == lease.token))
 
 
-def _due_rows(tx: Transaction, target: str, limit: int) -> list[Row]:
-    query = (
-        _notifying(target)
-        .where(NotifySchedule.next_notify_time <= tx.now, NotifySchedule.give_up_time > tx.now)
-        .order_by(NotifySchedule.next_notify_time, NotifySchedule.id)
-        .limit(limit)
+def _due_rows(tx: Transaction, target: str, policy: OutboxPolicy) -> list[Row]:
+    """What is due; if nothing is, what waits for a time that a wrong clock has written."""
+    in_window = _notifying(target).where(NotifySchedule.give_up_time > tx.now)
+    due = _in_turn(tx, in_window.where(NotifySchedule.next_notify_time <= tx.now), policy)
+    return due or _in_turn(tx, in_window.where(*_of_a_wrong_clock(tx, policy)), policy)
+
+
+def _of_a_wrong_clock(tx: Transaction, policy: OutboxPolicy) -> Sequence[Any]:
+    """The row was last changed in what is the future since the clock was set back, and waits longer than any wait."""
+    return (
+        NotifySchedule.next_notify_time > tx.now + policy.retry.longest_wait,
+        NotifySchedule.update_time > tx.now + LARGEST_JUMP,
     )
-    return tx.rows(query, lock=True, skip_locked=True)
+
+
+def _in_turn(tx: Transaction, query: Any, policy: OutboxPolicy) -> list[Row]:
+    in_turn = query.order_by(NotifySchedule.next_notify_time, NotifySchedule.id).limit(policy.batch_size)
+    return tx.rows(in_turn, lock=True, skip_locked=True)
 
 
 def _notifying(target: str) -> Any:
     return NotifySchedule.select().where(
         NotifySchedule.notify_status == ScheduleStatus.NOTIFYING, NotifySchedule.notify_url == target
     )
+
+
+def _within_budget(tx: Transaction, due: Sequence[Row], policy: OutboxPolicy, recorded: Recorded) -> list[Row]:
+    """`due` without rows that had all their attempts: made due after the last one lapsed, or fewer are allowed now."""
+    used_up = [row for row in due if row.claim_token is None and row.notify_count >= policy.retry.max_attempts]
+    for row in used_up:
+        code, message = last_told(row)
+        give_up(tx, row, code, f"attempts used up: {message}", recorded)
+    ids = {row.id for row in used_up}
+    return [row for row in due if row.id not in ids]
 
 
 def _without_lapsed(tx: Transaction, due: Sequence[Row], policy: OutboxPolicy, recorded: Recorded) -> list[Row]:

@@ -1,11 +1,10 @@
 """The expiry pass: no row is "being delivered" beyond its window, whatever its breaker or pause says (SPEC 7)."""
 
-from core.outbox.lapse import lapse_failure, note_lapses
+from core.outbox.lapse import last_told, note_lapses
 from core.outbox.record import Recorded, give_up
 from core.outbox.tables import NotifySchedule
 from core.rules.codes import ScheduleStatus
-from core.rules.outcome import UNKNOWN
-from core.store.transaction import Row, Transaction
+from core.store.transaction import Transaction
 
 
 def expire(tx: Transaction, limit: int) -> Recorded:
@@ -25,13 +24,6 @@ def expire(tx: Transaction, limit: int) -> Recorded:
     note_lapses(tx, [row for row in expired if row.claim_token is not None])
     recorded = Recorded()
     for row in expired:
-        code, message = _last_told(row)
+        code, message = last_told(row)
         give_up(tx, row, code, f"window used up: {message}", recorded)
     return recorded
-
-
-def _last_told(row: Row) -> tuple[int, str]:
-    if row.claim_token is not None:
-        lapse = lapse_failure(row).outcome
-        return lapse.code, lapse.message
-    return UNKNOWN if row.last_code is None else row.last_code, row.last_message or "never tried"

@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+from core.outbox import ledger
 from core.outbox.record import UNCLAIMED, Failure
-from core.outbox.tables import ATTEMPT_KEY, NotifyAttempt, NotifySchedule
+from core.outbox.tables import NotifySchedule
 from core.rules.codes import ScheduleStatus
 from core.rules.life_cycles import SCHEDULE
 from core.rules.outcome import UNKNOWN, TryAgain
@@ -12,22 +13,7 @@ from core.store.transaction import Row, Transaction
 
 def note_lapses(tx: Transaction, rows: Sequence[Row]) -> None:
     """Give each attempt whose lease lapsed its row in the ledger: what came of it is unknown."""
-    tx.insert_new(
-        NotifyAttempt,
-        [
-            {
-                "schedule_id": row.id,
-                "number": row.attempt_count,
-                "start_time": row.claim_time,
-                "finish_time": tx.now,
-                "code": UNKNOWN,
-                "message": _message(row),
-                "made_by": row.claimed_by,
-            }
-            for row in rows
-        ],
-        key=ATTEMPT_KEY,
-    )
+    ledger.note_unknown(tx, [(row, _message(row)) for row in rows])
 
 
 def release_alone(tx: Transaction, rows: Sequence[Row]) -> None:
@@ -53,6 +39,13 @@ def after_lapse(row: Row) -> dict[str, object]:
 def lapse_failure(row: Row) -> Failure:
     """A lapse as a failed attempt: the row waits its turn of the list, alone, or is given up."""
     return Failure(row, TryAgain(UNKNOWN, _message(row), batch_limit=1), lapses=row.lapse_count + 1)
+
+
+def last_told(row: Row) -> tuple[int, str]:
+    """The code and the words of the row's last attempt."""
+    if row.claim_token is not None:
+        return UNKNOWN, _message(row)
+    return UNKNOWN if row.last_code is None else row.last_code, row.last_message or "never tried"
 
 
 def _message(row: Row) -> str:

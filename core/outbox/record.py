@@ -7,11 +7,11 @@ Owns every way out of "being delivered": acknowledged, tried again, given back, 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import assert_never
 
+from core.outbox import ledger
 from core.outbox.lease import ClaimedRow
 from core.outbox.policy import OutboxPolicy
-from core.outbox.tables import ATTEMPT_KEY, NotifyAttempt, NotifySchedule, PaymentResult
+from core.outbox.tables import NotifySchedule, PaymentResult
 from core.rules.codes import ResultStatus, ScheduleStatus
 from core.rules.life_cycles import RESULT, SCHEDULE
 from core.rules.limits import clean_text
@@ -69,24 +69,40 @@ def record(
     rows = {row.schedule_id: row for row in called}
     written = [*_acknowledge(tx, rows, successes, recorded), *_fail(tx, rows, failures, policy, recorded)]
     held = {row.id for row in written if row.claim_token == rows[row.id].lease.token}
-    entries = {row.id: _ledger_entry(tx, rows[row.id], outcomes[row.id]) for row in written}
-    tx.insert(NotifyAttempt, [entry for schedule_id, entry in entries.items() if schedule_id in held])
-    _write_late(tx, [entry for schedule_id, entry in entries.items() if schedule_id not in held])
+    attempts = [(rows[row.id], outcomes[row.id]) for row in written]
+    ledger.write(tx, [attempt for attempt in attempts if attempt[0].schedule_id in held])
+    ledger.write_late(tx, [attempt for attempt in attempts if attempt[0].schedule_id not in held])
     return recorded
 
 
 def _acknowledge(
     tx: Transaction, claimed: Mapping[int, ClaimedRow], successes: Mapping[int, Delivered], recorded: Recorded
 ) -> list[Row]:
-    """Acknowledge; the rows as they were. A success from before a reopening proves nothing: that order side is gone."""
+    """Acknowledge; the rows as they were. What was delivered is told of its payment, and to the order side as it is."""
     current = _locked_rows(tx, list(successes))
-    proven = [row for row in current if claimed[row.id].attempt > row.reopened_attempt]
+    proven = [row for row in current if _proves(claimed[row.id], row)]
+    _note_overtaken(tx, [row for row in proven if row.claim_token not in (None, claimed[row.id].lease.token)])
     for status in (ScheduleStatus.NOTIFYING, ScheduleStatus.FAILED):
         _finish(tx, status, [row for row in proven if row.notify_status == status])
     _mark_notified(tx, {row.payment_id: successes[row.id] for row in proven})
     recorded.acknowledged = len([row for row in proven if row.notify_status != ScheduleStatus.SUCCESS])
     recorded.stale += len(current) - len(proven)
     return proven
+
+
+def _proves(claimed: ClaimedRow, row: Row) -> bool:
+    """Whether a success of `claimed` says that the order side has the payment of `row`.
+
+    Not after a reopening: that order side is gone. And not if the payment database was restored in between, and gave
+    the row's id to another payment.
+    """
+    is_same = claimed.key == (row.platform_id, row.payment_code)
+    return is_same and claimed.attempt > row.reopened_attempt
+
+
+def _note_overtaken(tx: Transaction, rows: Sequence[Row]) -> None:
+    """Somebody else's attempt is under way: should it fail, its failure will be stale, and never get to the ledger."""
+    ledger.note_unknown(tx, [(row, "overtaken: an earlier attempt has delivered it after all") for row in rows])
 
 
 def _finish(tx: Transaction, status: ScheduleStatus, rows: Sequence[Row]) -> None:
@@ -128,7 +144,9 @@ def _fail(
 ) -> list[Row]:
     """Try again later or give up; the rows as they were. Those that somebody else has taken over stay as they are."""
     held = held_rows(tx, [claimed[schedule_id] for schedule_id in failures])
-    recorded.stale += len(failures) - len(held)
+    held_ids = {row.id for row in held}
+    lost = [(claimed[schedule_id], outcome) for schedule_id, outcome in failures.items() if schedule_id not in held_ids]
+    recorded.stale += len(lost) - ledger.written_before(tx, lost)
     retry_or_give_up(tx, [Failure(row, failures[row.id]) for row in held], policy, recorded)
     return held
 
@@ -189,6 +207,7 @@ def give_up(tx: Transaction, row: Row, code: int, reason: str, recorded: Recorde
 
 def give_back(tx: Transaction, rows: Sequence[ClaimedRow]) -> Recorded:
     """Undo the claim of rows whose call was never begun: the attempt does not count, and they are due again at once."""
+    back_already = _given_back_before(tx, rows)
     held = held_rows(tx, rows)
     changes = [
         {
@@ -203,35 +222,15 @@ def give_back(tx: Transaction, rows: Sequence[ClaimedRow]) -> Recorded:
     ]
     move = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
     tx.compare_and_set(NotifySchedule.notify_status, move, changes, key=NotifySchedule.id)
-    return Recorded(given_back=len(held), stale=len(rows) - len(held))
+    return Recorded(given_back=len(held) + back_already, stale=len(rows) - len(held) - back_already)
 
 
-def _write_late(tx: Transaction, entries: Sequence[dict[str, object]]) -> None:
-    """Attempts whose lease was over: where the lapse was noted, what really came of it takes its place."""
-    if tx.insert_new(NotifyAttempt, entries, key=ATTEMPT_KEY) == len(entries):
-        return
-    for entry in entries:
-        same = (NotifyAttempt.schedule_id == entry["schedule_id"]) & (NotifyAttempt.number == entry["number"])
-        tx.change(NotifyAttempt.update(**entry).where(same))
-
-
-def _ledger_entry(tx: Transaction, row: ClaimedRow, outcome: Outcome) -> dict[str, object]:
-    match outcome:
-        case Delivered():
-            code, message = OK, outcome.disposition.name
-        case TryAgain() | Refused():
-            code, message = outcome.code, clean_text(outcome.message)
-        case _:
-            assert_never(outcome)
-    return {
-        "schedule_id": row.schedule_id,
-        "number": row.attempt,
-        "start_time": row.claim_time,
-        "finish_time": tx.now,
-        "code": code,
-        "message": message,
-        "made_by": row.lease.holder,
-    }
+def _given_back_before(tx: Transaction, rows: Sequence[ClaimedRow]) -> int:
+    """How many of `rows` an earlier run of this transaction has given back after all; only that takes a number back."""
+    if not tx.is_rerun:
+        return 0
+    attempts = {row.schedule_id: row.attempt for row in rows}
+    return sum(row.attempt_count < attempts[row.id] for row in _locked_rows(tx, list(attempts)))
 
 
 def _locked_rows(tx: Transaction, schedule_ids: Sequence[int]) -> list[Row]:

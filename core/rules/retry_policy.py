@@ -50,6 +50,11 @@ class RetryPolicy:
         """All waits at the worst jitter."""
         return sum(self.waits, timedelta(0)) * (1 + self.jitter)
 
+    @property
+    def longest_wait(self) -> timedelta:
+        """The longest single wait at the worst jitter."""
+        return max(self.waits, default=timedelta(0)) * (1 + self.jitter)
+
     def base_wait(self, attempts_made: int) -> timedelta | None:
         """The wait after `attempts_made` attempts before jitter, or None when the budget is used up."""
         if attempts_made >= self.max_attempts:

@@ -22,7 +22,7 @@ from core.store.dialect.mysql import MySql
 POSTGRES_URL = os.environ.get("PAYLATCH_TEST_POSTGRES_URL")
 MYSQL_URL = os.environ.get("PAYLATCH_TEST_MYSQL_URL")
 ALL_REQUIRED = os.environ.get("PAYLATCH_TEST_BACKENDS") == "all"
-"""Whether a backend that is not there fails the tests instead of leaving them out."""
+"""Whether all backends are asked for: one that is not there then fails the tests instead of leaving them out."""
 
 
 class NotThere(Exception):

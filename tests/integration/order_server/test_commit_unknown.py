@@ -9,6 +9,7 @@ from peewee import OperationalError
 
 from paylatch.order.v1 import order_enums_pb2 as enums
 from paylatch.order.v1 import order_service_pb2 as pb
+from tests.integration.order_server.conftest import StartOrderSide
 from tests.integration.order_server.order_side import (
     ACT,
     APPLIED,
@@ -115,3 +116,22 @@ def test_a_result_that_stays_unknown_is_said_to_be_unknown_and_the_same_call_dec
     assert side.statuses() == (PAID_PAID if durable else NEW_UNPAID)
     assert side.notify().is_repeated is durable
     assert len(side.status_log()) == 2
+
+
+def test_setting_a_figure_again_does_not_undo_what_orders_took_since(
+    start_order_side: StartOrderSide, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side, other = start_order_side(), start_order_side()
+    side.create("O-1", item("book", 3))
+    commit = side.database.pool.commit
+
+    def durable_and_an_order_takes_at_once() -> None:
+        commit()
+        monkeypatch.setattr(side.database.pool, "commit", commit)
+        other.notify()
+        raise OperationalError("disk I/O error")
+
+    monkeypatch.setattr(side.database.pool, "commit", durable_and_an_order_takes_at_once)
+    side.stock("book", 10)
+
+    assert side.on_hand("book") == 7

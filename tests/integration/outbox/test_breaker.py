@@ -150,6 +150,18 @@ def test_a_prober_that_dies_leaves_its_place_to_the_next_after_its_lease(outbox:
     assert outbox.claim() is None
 
 
+@pytest.mark.parametrize("state", [OPEN, HALF_OPEN])
+def test_a_clock_that_was_ahead_and_is_set_back_keeps_no_breaker_open(outbox: Outbox, state: BreakerState) -> None:
+    outbox.add(5)
+    outbox.clock.set_wall_clock(START + timedelta(days=365))
+    _open(outbox)
+    outbox.set_target(breaker_state=state)
+    outbox.clock.set_wall_clock(START)
+
+    assert numbers(outbox.claim()) == [1]
+    assert outbox.claim() is None
+
+
 def test_an_answer_to_a_call_begun_before_closes_an_open_breaker(outbox: Outbox) -> None:
     outbox.add(5)
     _open(outbox)

@@ -5,8 +5,10 @@ import pytest
 
 from core.outbox.claim import claim
 from core.outbox.lease import Claim
+from core.outbox.operate import Act
 from core.outbox.record import Recorded
 from core.rules.codes import ScheduleStatus
+from core.rules.outcome import UNAVAILABLE, TryAgain
 from core.store.transaction import Transaction
 from tests.support.clock import START
 from tests.support.commits import DURABLE, LOST, Commit, commits
@@ -25,6 +27,7 @@ from tests.support.outbox import (
 from tests.support.rows import OTHER_TARGET, TARGET
 
 SECOND = timedelta(seconds=1)
+DAY = timedelta(days=1)
 
 
 def test_a_claim_takes_due_rows_by_due_time_then_id(outbox: Outbox) -> None:
@@ -245,3 +248,59 @@ def _make_all_due(outbox: Outbox) -> None:
     for row in outbox.rows():
         if row.notify_status == ScheduleStatus.NOTIFYING and row.claim_token is None:
             outbox.set(row.payment_id, next_notify_time=outbox.clock.now())
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_clock_that_was_ahead_and_is_set_back_keeps_no_row_waiting(outbox: Outbox, is_held: bool) -> None:
+    outbox.clock.set_wall_clock(START + 365 * DAY)
+    outbox.add()
+    claimed = outbox.claimed()
+    if not is_held:
+        outbox.record(claimed, SILENCE)
+    outbox.clock.set_wall_clock(START)
+
+    assert numbers(outbox.claim()) == [1]
+
+
+def test_what_is_due_goes_before_what_a_wrong_clock_keeps_waiting(outbox: Outbox) -> None:
+    outbox.clock.set_wall_clock(START + 365 * DAY)
+    outbox.add()
+    outbox.record(outbox.claimed(), SILENCE)
+    outbox.clock.set_wall_clock(START)
+    outbox.add()
+
+    assert [numbers(outbox.claim()), numbers(outbox.claim())] == [[2], [1]]
+
+
+def test_a_long_wait_the_receiver_asked_for_is_no_sign_of_a_wrong_clock(outbox: Outbox) -> None:
+    outbox.add()
+    outbox.record(outbox.claimed(), TryAgain(UNAVAILABLE, "in two days", wait=2 * DAY))
+
+    assert outbox.claim() is None
+    outbox.clock.advance(2 * DAY)
+    assert numbers(outbox.claim()) == [1]
+
+
+def test_a_row_that_had_all_its_attempts_is_given_up_and_never_called(outbox: Outbox) -> None:
+    outbox.policy = policy(max_attempts=1)
+    outbox.add()
+    outbox.claimed()
+    outbox.clock.advance(LEASE)
+    outbox.operate(Act.DUE_NOW, 1)
+
+    claimed, recorded = outbox.claim_and_tell()
+    assert claimed is None
+    assert [given_up.reason for given_up in recorded.given_up] == [
+        "attempts used up: lease lapsed: worker recorded no result"
+    ]
+    assert (outbox.row().notify_status, outbox.row().notify_count) == (ScheduleStatus.FAILED, 1)
+
+
+def test_rows_that_had_more_attempts_than_are_allowed_now_are_given_up(outbox: Outbox) -> None:
+    outbox.add()
+    outbox.fail(3)
+    outbox.policy = policy(max_attempts=3)
+    outbox.wait_until_due()
+
+    assert outbox.claim() is None
+    assert outbox.row().last_message == f"attempts used up: {SILENCE.message}"

@@ -148,7 +148,21 @@ def test_what_came_of_a_lapsed_attempt_replaces_the_note_of_its_lapse(outbox: Ou
     assert [(a.number, a.code) for a in outbox.ledger()] == [(1, UNKNOWN)]
 
     outbox.record(late, APPLIED)
-    assert [(a.number, a.code, a.message) for a in outbox.ledger()] == [(1, OK, "APPLIED")]
+    assert outbox.ledger()[0][3:] == (START, START + LEASE, OK, "APPLIED", "late")
+
+
+def test_an_attempt_that_a_late_success_has_overtaken_is_in_the_ledger_too(outbox: Outbox) -> None:
+    outbox.add()
+    late = outbox.claimed(holder="late")
+    outbox.clock.advance(LEASE)
+    quick = outbox.claimed(holder="quick")
+    outbox.record(late, APPLIED)
+    assert [(a.number, a.code, a.made_by) for a in outbox.ledger()] == [(1, OK, "late"), (2, UNKNOWN, "quick")]
+
+    outbox.record(quick, SILENCE)
+    assert [(a.number, a.code) for a in outbox.ledger()] == [(1, OK), (2, UNKNOWN)]
+    outbox.record(quick, APPLIED)
+    assert [(a.number, a.code) for a in outbox.ledger()] == [(1, OK), (2, OK)]
 
 
 def test_a_success_brought_late_to_a_row_that_was_given_up_acknowledges_it(outbox: Outbox) -> None:
@@ -178,6 +192,18 @@ def test_a_success_from_before_a_reopening_proves_nothing(outbox: Outbox) -> Non
     assert outbox.record(outbox.claimed(), APPLIED).acknowledged == 1
 
 
+def test_a_success_says_nothing_of_another_payment_that_got_the_rows_id(outbox: Outbox) -> None:
+    outbox.add()
+    late = outbox.claimed()
+    # The database was restored, and ids are given anew.
+    outbox.set(platform_id="wechatpay", claim_token=None, claimed_by=None, claim_time=None)
+
+    recorded = outbox.record(late, APPLIED)
+    assert (recorded.acknowledged, recorded.stale) == (0, 1)
+    assert outbox.row().notify_status == NOTIFYING
+    assert outbox.result().notify_status == ResultStatus.UNNOTIFIED
+
+
 def test_attempts_keep_counting_over_a_requeue(outbox: Outbox) -> None:
     outbox.add()
     outbox.fail()
@@ -202,12 +228,36 @@ def test_what_is_recorded_by_a_commit_that_raised_is_recorded_once(
     outbox.add()
     claimed = outbox.claimed()
     with commits(outbox.database, [way]):
-        outbox.record(claimed, outcome)
+        recorded = outbox.record(claimed, outcome)
 
+    assert recorded.stale == 0
     row = outbox.row()
     assert (row.notify_status, row.notify_count, row.attempt_count) == (status, 1, 1)
     assert row.next_notify_time == START + next_wait
     assert len(outbox.ledger()) == 1
+
+
+@pytest.mark.parametrize("way", [LOST, DURABLE])
+def test_what_is_given_back_by_a_commit_that_raised_is_given_back_once(outbox: Outbox, way: Commit) -> None:
+    outbox.add()
+    claimed = outbox.claimed()
+    with commits(outbox.database, [way]):
+        recorded = outbox.give_back(claimed)
+
+    assert (recorded.given_back, recorded.stale) == (1, 0)
+    assert (outbox.row().notify_count, outbox.row().attempt_count) == (0, 0)
+
+
+def test_a_stale_failure_is_counted_in_a_rerun_too(outbox: Outbox) -> None:
+    outbox.add()
+    late = outbox.claimed(holder="late")
+    outbox.clock.advance(LEASE)
+    outbox.claimed(holder="quick")
+
+    with commits(outbox.database, [LOST]):
+        assert outbox.record(late, SILENCE).stale == 1
+    with commits(outbox.database, [LOST]):
+        assert outbox.give_back(late).stale == 1
 
 
 def test_a_call_that_failed_as_a_whole_limits_the_next_one(outbox: Outbox) -> None:
