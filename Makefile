@@ -34,7 +34,7 @@ up: $(VENV)/.runtime ## Run all three processes in the foreground
 ## Testing and checking
 
 .PHONY: test
-test: $(VENV)/.dev ## Run the tests, but for the slow ones, on SQLite and PostgreSQL, and on MariaDB if one answers
+test: $(VENV)/.dev ## Run the tests, but for the slow ones, on SQLite and PostgreSQL
 	$(BIN)/pytest -n auto -m 'not slow' $(ARGS)
 
 .PHONY: test-slow
