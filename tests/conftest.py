@@ -61,7 +61,7 @@ def backends(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iter
 
 @pytest.fixture(params=[name for name in BACKENDS if name != "mysql" or ALL_REQUIRED or MYSQL_URL])
 def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) -> Backend:
-    """Each backend in turn: MariaDB if all are asked for or one was named, and none that is not there unless all are."""
+    """Each backend in turn; MariaDB if all are asked for or one was named. None that is not there, unless all are."""
     try:
         return backends(request.param)
     except NotThere as error:
