@@ -1,3 +1,4 @@
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,3 +21,10 @@ def system(tmp_path: Path) -> Iterator[System]:
 def shop(system: System) -> Iterator[Shop]:
     with Shop(system.settings) as shop:
         yield shop
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _processes_hear_ctrl_c() -> None:
+    """A run in the background of a shell is started with SIGINT ignored, and would hand that on to every process."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
