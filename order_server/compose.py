@@ -12,7 +12,7 @@ from core.logs import Logger
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
-from core.store.database import Database
+from core.store.database import Database, OpenDatabase
 from core.store.migrate import Schema, require_current
 from order_server import order_notify_service, order_service
 from order_server.follow_ups import FollowUp, FollowUps
@@ -53,13 +53,19 @@ class OrderServer:
         ]
 
 
-def compose(settings: Settings, clock: Clock, log: Logger, follow_ups: Sequence[FollowUp] = FOLLOW_UPS) -> OrderServer:
+def compose(
+    settings: Settings,
+    clock: Clock,
+    log: Logger,
+    follow_ups: Sequence[FollowUp] = FOLLOW_UPS,
+    open_database: OpenDatabase = Database.open,
+) -> OrderServer:
     """The order server of these settings, not yet bound to its address.
 
     Raises:
         WrongSchema: the order database is not at this version's schema.
     """
-    database = Database.open(settings.order_database_url, clock)
+    database = open_database(settings.order_database_url, clock)
     require_current(database, Schema.ORDER)
     running = FollowUps(follow_ups, database.dialect.failure, log)
     changes = OrderChanges(running)

@@ -7,12 +7,13 @@ from core.logs import Logger
 from core.process import run_process
 from core.rpc.lifecycle import run_until_signal
 from core.settings import Settings
+from core.store.database import Database, OpenDatabase
 from payment_server.compose import compose
 
 
-def serve(settings: Settings, clock: Clock, log: Logger) -> int:
+def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open) -> int:
     """Serve on the payment address; answers the exit code."""
-    composed = compose(settings, clock, log)
+    composed = compose(settings, clock, log, open_database)
     address = composed.server.bind(settings.payment_address, allow_plaintext=settings.allow_plaintext)
 
     def start() -> None:

@@ -11,6 +11,7 @@ from core.process import holder_name
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
+from core.store.database import Database, OpenDatabase
 from paylatch.payment.v1 import notify_schedule_service_pb2_grpc, payment_service_pb2_grpc
 from payment_server.create import CreatePayment
 from payment_server.first_attempts import FirstAttempts
@@ -40,14 +41,16 @@ class PaymentServer:
         ]
 
 
-def compose(settings: Settings, clock: Clock, log: Logger) -> PaymentServer:
+def compose(
+    settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open
+) -> PaymentServer:
     """The payment server of these settings, not yet bound to its address.
 
     Raises:
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
     """
-    sender = compose_sender(settings, clock, log)
+    sender = compose_sender(settings, clock, log, open_database)
     holder = holder_name("payment-server")
     first_attempts = FirstAttempts(sender.delivery, sender.policy, clock, log, holder, settings.notify_queue_size)
     server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))

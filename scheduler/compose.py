@@ -13,6 +13,7 @@ from core.process import holder_name
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
+from core.store.database import Database, OpenDatabase
 from scheduler.loops import Loops
 from scheduler.passes import ExpiryPass, RetryPass
 
@@ -48,14 +49,14 @@ class Scheduler:
         ]
 
 
-def compose(settings: Settings, clock: Clock, log: Logger) -> Scheduler:
+def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open) -> Scheduler:
     """The scheduler of these settings, not yet started.
 
     Raises:
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
     """
-    sender = compose_sender(settings, clock, log)
+    sender = compose_sender(settings, clock, log, open_database)
     return Scheduler(
         sender=sender,
         loops=Loops(clock, log, settings.scheduler_poll_interval),

@@ -10,7 +10,7 @@ from core.logs import Logger
 from core.outbox.policy import OutboxPolicy
 from core.rpc.channels import Channels
 from core.settings import Settings
-from core.store.database import Database
+from core.store.database import Database, OpenDatabase
 from core.store.migrate import Schema, require_current
 
 
@@ -24,14 +24,16 @@ class Sender:
     delivery: Delivery
 
 
-def compose_sender(settings: Settings, clock: Clock, log: Logger) -> Sender:
+def compose_sender(
+    settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open
+) -> Sender:
     """The sending parts of these settings.
 
     Raises:
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
     """
-    database = Database.open(settings.payment_database_url, clock)
+    database = open_database(settings.payment_database_url, clock)
     require_current(database, Schema.PAYMENT)
     policy = OutboxPolicy.of(settings, random.random)
     channels = Channels()

@@ -17,6 +17,9 @@ from core.store.transaction import LostRace, Transaction
 
 T = TypeVar("T")
 
+OpenDatabase = Callable[[str, Clock], "Database"]
+"""Gives the database that a URL names. A process is composed with `Database.open`; a test may hand in its own."""
+
 MAX_TRIES = 3
 """How often a transaction is run before its caller is told (SPEC 3)."""
 
