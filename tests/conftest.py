@@ -10,8 +10,8 @@ import pytest
 from core.store.database import Database
 from core.store.migrate import Schema
 from tests.support.clock import TestClock
-from tests.support.databases import BACKENDS, Backend, opened
-from tests.support.servers import ALL_REQUIRED, MYSQL_URL, NotThere
+from tests.support.databases import ASKED_FOR, BACKENDS, Backend, opened
+from tests.support.servers import ALL_REQUIRED, NotThere
 
 # How long one example takes says something about the machine, not about paylatch.
 hypothesis.settings.register_profile("paylatch", deadline=None)
@@ -59,9 +59,9 @@ def backends(tmp_path_factory: pytest.TempPathFactory, testrun_uid: str) -> Iter
         yield backend_of
 
 
-@pytest.fixture(params=[name for name in BACKENDS if name != "mysql" or ALL_REQUIRED or MYSQL_URL])
+@pytest.fixture(params=ASKED_FOR)
 def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) -> Backend:
-    """Each backend in turn; MariaDB if all are asked for or one was named. None that is not there, unless all are."""
+    """Each backend in turn, without those that are not there, unless all are asked for."""
     try:
         return backends(request.param)
     except NotThere as error:

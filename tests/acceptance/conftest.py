@@ -5,16 +5,24 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import IMPATIENT, System
+from tests.support.servers import OwnPostgreSql
 from tests.support.shop import Shop
 
 
 @pytest.fixture
 def system(tmp_path: Path) -> Iterator[System]:
-    system = System(tmp_path, IMPATIENT)
-    try:
+    with System(tmp_path, IMPATIENT) as system:
         yield system
+
+
+@pytest.fixture
+def own_postgresql(tmp_path: Path) -> Iterator[OwnPostgreSql]:
+    """A PostgreSQL that nobody else uses."""
+    server = OwnPostgreSql(tmp_path)
+    try:
+        yield server
     finally:
-        system.kill()
+        server.crash()
 
 
 @pytest.fixture

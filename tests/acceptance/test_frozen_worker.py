@@ -1,21 +1,31 @@
 """A worker that is stopped longer than its lease and then goes on: SIGSTOP and SIGCONT of a real scheduler (SPEC 8)."""
 
 import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 
 from paylatch.order.v1.order_enums_pb2 import DISPOSITION_APPLIED, ORDER_STATUS_PAID
 from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleResponse
 from paylatch.payment.v1.payment_enums_pb2 import SCHEDULE_STATUS_SUCCESS
-from tests.support.processes import System, eventually
+from tests.support.processes import IMPATIENT, System, eventually
 from tests.support.shop import Shop
 
 ORDER = "A-1"
 
 
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    with System(tmp_path, IMPATIENT, schedulers=2) as system:
+        yield system
+
+
 def test_a_scheduler_frozen_longer_than_its_lease_changes_nothing_when_it_goes_on(system: System, shop: Shop) -> None:
-    system.start()
+    system.start("payment-server", "order-server", "scheduler")
     shop.create_orders([ORDER])
     shop.create_payments([ORDER])
-    frozen, receiver = system.fleet["scheduler"], system.fleet["order-server"]
+    frozen, receiver = system["scheduler"], system["order-server"]
 
     # A receiver that accepts and stays silent: the first attempt fails, the scheduler's is under way when it freezes.
     receiver.signal(signal.SIGSTOP)
@@ -23,7 +33,7 @@ def test_a_scheduler_frozen_longer_than_its_lease_changes_nothing_when_it_goes_o
     eventually(lambda: _is_claimed_by(shop.schedule(ORDER), "scheduler@"))
     frozen.signal(signal.SIGSTOP)
     receiver.signal(signal.SIGCONT)
-    system.start_another("scheduler-2", "scheduler", "scheduler_address")
+    system.start("scheduler-2")
     eventually(lambda: shop.are_notified([ORDER]))
     settled, order = shop.schedule(ORDER), shop.order(ORDER)
 

