@@ -26,7 +26,6 @@ from paylatch.payment.v1.payment_service_pb2_grpc import PaymentServiceStub
 CONNECT_SECONDS = 5.0
 DEADLINE_SECONDS = 30.0
 READ_TRIES = 3
-CALLS_AT_ONCE = 8
 
 Item = TypeVar("Item")
 Request = TypeVar("Request")
@@ -153,33 +152,9 @@ class Server:
                     raise CallFailed(str(self), error) from error
         return self.call(method, request)
 
-    def read_each(
-        self, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", requests: Iterable[Request]
-    ) -> Iterator[Response | CallFailed]:
-        """The answer to each of many calls that change nothing, in their order, a few of them under way at once."""
-        for chunk in chunks(requests, CALLS_AT_ONCE):
-            futures = [method.future(request, timeout=self._deadline, wait_for_ready=True) for request in chunk]
-            for request, future in zip(chunk, futures, strict=True):
-                try:
-                    yield future.result()
-                except grpc.RpcError as error:
-                    answer = self._after(error, method, request)
-                    yield answer
-
     def close(self) -> None:
         """Let the connection go."""
         self.channel.close()
-
-    def _after(
-        self, error: grpc.RpcError, method: "grpc.UnaryUnaryMultiCallable[Request, Response]", request: Request
-    ) -> Response | CallFailed:
-        """What comes of a call that failed: another try, if the server was away."""
-        if error.code() is not grpc.StatusCode.UNAVAILABLE:
-            return CallFailed(str(self), error)
-        try:
-            return self.read(method, request)
-        except CallFailed as failure:
-            return failure
 
     def _unreachable(self) -> CannotRun:
         option = f"--{self.name.split()[0]}-address"

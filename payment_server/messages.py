@@ -6,7 +6,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from core.rpc.translate import EnumMap, read_time, to_timestamp
 from core.rules.codes import Disposition, PaymentStatus, ResultStatus, ScheduleStatus
-from core.rules.limits import Checker
+from core.rules.errors import InvalidInput
+from core.rules.limits import MAX_BATCH, Checker
 from core.store.transaction import Row
 from paylatch.order.v1 import order_enums_pb2
 from paylatch.payment.v1 import notify_schedule_pb2, payment_enums_pb2, payment_pb2
@@ -61,6 +62,29 @@ def read_key(checker: Checker, message: object) -> Key:
     checker.key("platform_id", platform_id)
     checker.key("payment_code", payment_code)
     return platform_id, payment_code
+
+
+def read_key_only(message: object) -> Key:
+    """The key in a message that has nothing else; InvalidInput names every wrong field."""
+    checker = Checker()
+    key = read_key(checker, message)
+    checker.finish()
+    return key
+
+
+def try_read_key(item: object) -> Key | InvalidInput:
+    """The key of one item of a batch, or what is wrong with it."""
+    try:
+        return read_key_only(item)
+    except InvalidInput as error:
+        return error
+
+
+def check_batch(size: int) -> None:
+    """InvalidInput unless a batch has 1 to 500 items."""
+    checker = Checker()
+    checker.require(1 <= size <= MAX_BATCH, "requests", f"has {size} items, must have 1 to {MAX_BATCH}")
+    checker.finish()
 
 
 def read_key_filter(checker: Checker, field: str, value: str) -> str | None:

@@ -1,5 +1,7 @@
 """NotifyScheduleService: translates between the contract and the outbox. Holds no rule and no SQL."""
 
+from datetime import datetime
+
 import grpc
 
 from core.logs import Logger
@@ -8,20 +10,25 @@ from core.outbox.operate import Act, Operation
 from core.outbox.read import ScheduleFilter
 from core.rpc.items import item_failure
 from core.rpc.translate import EnumMap, read_page
+from core.rules.errors import InvalidInput, PaylatchError
 from core.rules.limits import MAX_BATCH, MAX_PAGE_SIZE, Checker
 from core.rules.notify_url import AllowList
 from core.store.database import Database
 from core.store.paging import PageRequest
 from core.store.transaction import Row, Transaction
+from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.payment.v1 import notify_schedule_pb2, notify_schedule_service_pb2_grpc, payment_enums_pb2
 from paylatch.payment.v1 import notify_schedule_service_pb2 as pb
 from payment_server.messages import (
     SCHEDULE_STATUS,
     attempt_message,
+    check_batch,
     read_key,
     read_key_filter,
+    read_key_only,
     read_time_filter,
     schedule_message,
+    try_read_key,
 )
 from payment_server.retry import Retried, RetrySchedules, Selection, schedule_not_found
 from payment_server.views import Key
@@ -52,14 +59,25 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         self, request: pb.GetNotifyScheduleRequest, context: grpc.ServicerContext
     ) -> pb.GetNotifyScheduleResponse:
         """One schedule with its attempts."""
-        checker = Checker()
-        key = read_key(checker, request)
-        checker.finish()
+        key = read_key_only(request)
         schedule, attempts, now = self._database.read(lambda tx: (*_with_attempts(tx, key), tx.now))
         return pb.GetNotifyScheduleResponse(
             schedule=schedule_message(schedule, now),
             attempts=[attempt_message(attempt) for attempt in attempts],
         )
+
+    def BatchGetNotifySchedules(
+        self, request: pb.BatchGetNotifySchedulesRequest, context: grpc.ServicerContext
+    ) -> pb.BatchGetNotifySchedulesResponse:
+        """Schedules by key."""
+        check_batch(len(request.requests))
+        asked = [try_read_key(item) for item in request.requests]
+        keys = [key for key in dict.fromkeys(asked) if not isinstance(key, InvalidInput)]
+        rows, now = self._database.read(lambda tx: (read.schedules(tx, keys), tx.now))
+        found: dict[Key, Row] = {(row.platform_id, row.payment_code): row for row in rows}
+        answers = [key if isinstance(key, InvalidInput) else found.get(key, schedule_not_found(key)) for key in asked]
+        results = [self._get_result(item, answer, now) for item, answer in zip(request.requests, answers, strict=True)]
+        return pb.BatchGetNotifySchedulesResponse(results=results)
 
     def ListNotifySchedules(
         self, request: pb.ListNotifySchedulesRequest, context: grpc.ServicerContext
@@ -91,6 +109,18 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
             changed_count=sum(result.HasField("schedule") for result in results),
             validate_only=request.validate_only,
         )
+
+    def _get_result(
+        self, item: PaymentKey, answer: Row | PaylatchError, now: datetime
+    ) -> pb.BatchGetNotifySchedulesResult:
+        result = pb.BatchGetNotifySchedulesResult(platform_id=item.platform_id, payment_code=item.payment_code)
+        if isinstance(answer, PaylatchError):
+            result.error.CopyFrom(
+                item_failure(self._log, answer, platform_id=item.platform_id, payment_code=item.payment_code)
+            )
+        else:
+            result.schedule.CopyFrom(schedule_message(answer, now))
+        return result
 
     def _read_operation(self, checker: Checker, request: pb.RetryNotifySchedulesRequest) -> Operation:
         checker.operator("operator", request.operator)

@@ -19,13 +19,16 @@ from payment_server.messages import (
     NOTIFY_STATUS,
     OUTCOME,
     PAYMENT_STATUS,
+    check_batch,
     payment_message,
     read_key,
     read_key_filter,
+    read_key_only,
     read_time_filter,
+    try_read_key,
 )
 from payment_server.report import Answer, Report, ReportResults
-from payment_server.views import Key, PaymentFilter, newest_payments, payment_not_found, payments_by_key
+from payment_server.views import PaymentFilter, newest_payments, payment_not_found, payments_by_key
 
 
 class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
@@ -60,7 +63,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.BatchReportPaymentResultsRequest, context: grpc.ServicerContext
     ) -> pb.BatchReportPaymentResultsResponse:
         """Report how many payments ended."""
-        _check_batch(len(request.requests))
+        check_batch(len(request.requests))
         read = [_try_read_report(item) for item in request.requests]
         answers = iter(self._report([item for item in read if isinstance(item, Report)]))
         results = [
@@ -71,7 +74,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
 
     def GetPayment(self, request: pb.GetPaymentRequest, context: grpc.ServicerContext) -> pb.GetPaymentResponse:
         """One payment."""
-        key = _read_key_only(request)
+        key = read_key_only(request)
         view = self._database.read(lambda tx: payments_by_key(tx, [key])).get(key)
         if view is None:
             raise payment_not_found(key)
@@ -81,8 +84,8 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.BatchGetPaymentsRequest, context: grpc.ServicerContext
     ) -> pb.BatchGetPaymentsResponse:
         """Payments by key."""
-        _check_batch(len(request.requests))
-        read = [_try_read_key(item) for item in request.requests]
+        check_batch(len(request.requests))
+        read = [try_read_key(item) for item in request.requests]
         keys = [key for key in read if not isinstance(key, InvalidInput)]
         views = self._database.read(lambda tx: payments_by_key(tx, keys))
         answers = [key if isinstance(key, InvalidInput) else views.get(key, payment_not_found(key)) for key in read]
@@ -137,26 +140,6 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
 
     def _item_failure(self, error: Exception, platform_id: str, payment_code: str) -> batch_pb2.ItemError:
         return item_failure(self._log, error, platform_id=platform_id, payment_code=payment_code)
-
-
-def _check_batch(size: int) -> None:
-    checker = Checker()
-    checker.require(1 <= size <= MAX_BATCH, "requests", f"has {size} items, must have 1 to {MAX_BATCH}")
-    checker.finish()
-
-
-def _read_key_only(request: pb.GetPaymentRequest | batch_pb2.PaymentKey) -> Key:
-    checker = Checker()
-    key = read_key(checker, request)
-    checker.finish()
-    return key
-
-
-def _try_read_key(item: batch_pb2.PaymentKey) -> Key | InvalidInput:
-    try:
-        return _read_key_only(item)
-    except InvalidInput as error:
-        return error
 
 
 def _try_read_report(item: pb.ReportPaymentResultRequest) -> Report | InvalidInput:

@@ -6,7 +6,7 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 
-from cli.clients import CallFailed, CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of
+from cli.clients import CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of
 from cli.reconcile.pair import Pair, Scope
 from core.rpc.translate import to_timestamp
 from core.rules.limits import MAX_BATCH
@@ -14,7 +14,7 @@ from paylatch.order.v1.batch_pb2 import ItemError
 from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
 from paylatch.order.v1.order_service_pb2 import BatchGetOrderPaymentNotifiesRequest, ListOrderPaymentNotifiesRequest
 from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
-from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleRequest
+from paylatch.payment.v1.notify_schedule_service_pb2 import BatchGetNotifySchedulesRequest
 from paylatch.payment.v1.payment_pb2 import Payment
 from paylatch.payment.v1.payment_service_pb2 import BatchGetPaymentsRequest, ListPaymentsRequest
 
@@ -106,14 +106,11 @@ def notifies_by_key(side: OrderSide, keys: Sequence[Key]) -> dict[Key, OrderPaym
 
 def schedules_by_key(side: PaymentSide, keys: Sequence[Key]) -> dict[Key, NotifySchedule]:
     """The schedules of `keys`, as far as there are any."""
-    requests = [GetNotifyScheduleRequest(**key._asdict()) for key in keys]
-    answers = side.server.read_each(side.schedules.GetNotifySchedule, requests)
     found: dict[Key, NotifySchedule] = {}
-    for key, answer in zip(keys, answers, strict=True):
-        if not isinstance(answer, CallFailed):
-            found[key] = answer.schedule
-        elif answer.code != _NOT_FOUND:
-            raise answer
+    for chunk in chunks(keys):
+        request = BatchGetNotifySchedulesRequest(requests=[key.message for key in chunk])
+        results = side.server.read(side.schedules.BatchGetNotifySchedules, request).results
+        found |= _matched(side.server, chunk, results, lambda result: result.schedule)
     return found
 
 

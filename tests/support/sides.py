@@ -233,6 +233,20 @@ class _Schedules(notify_schedule_service_pb2_grpc.NotifyScheduleServiceServicer)
             schedule=self._sides.schedules[key], attempts=self._sides.attempts.get(key, [])
         )
 
+    def BatchGetNotifySchedules(
+        self, request: notify_schedule_service_pb2.BatchGetNotifySchedulesRequest, context: grpc.ServicerContext
+    ) -> notify_schedule_service_pb2.BatchGetNotifySchedulesResponse:
+        self._sides.take_down(request, "BatchGetNotifySchedules")
+        answer = notify_schedule_service_pb2.BatchGetNotifySchedulesResponse()
+        for asked in request.requests:
+            result = answer.results.add(platform_id=asked.platform_id, payment_code=asked.payment_code)
+            schedule = self._sides.schedules.get(key_of(asked))
+            if schedule:
+                result.schedule.CopyFrom(schedule)
+            else:
+                result.error.CopyFrom(_not_found("NOTIFY_SCHEDULE_NOT_FOUND"))
+        return answer
+
     def ListNotifySchedules(
         self, request: notify_schedule_service_pb2.ListNotifySchedulesRequest, context: grpc.ServicerContext
     ) -> notify_schedule_service_pb2.ListNotifySchedulesResponse:

@@ -37,7 +37,7 @@ def nothing() -> None:
 
 def test_a_payment_delivered_before_the_second_reading_is_no_difference(sides: Sides, run: Run) -> None:
     key = sides.undelivered()
-    sides.before["GetNotifySchedule"] = [lambda: deliver(sides, key)]
+    sides.before["BatchGetNotifySchedules"] = [lambda: deliver(sides, key)]
     report = run()
     assert report.is_clean
     assert (report.counts.delivered, report.counts.undelivered) == (1, 0)
@@ -71,7 +71,7 @@ def test_a_payment_reported_before_the_second_reading_is_no_phantom(sides: Sides
 
 def test_a_difference_is_named_as_it_is_at_the_second_reading(sides: Sides, run: Run) -> None:
     key = sides.undelivered()
-    sides.before["GetNotifySchedule"] = [lambda: sides.give_up(key, grpc.StatusCode.UNAVAILABLE)]
+    sides.before["BatchGetNotifySchedules"] = [lambda: sides.give_up(key, grpc.StatusCode.UNAVAILABLE)]
     assert run().findings.counts == {Kind.GIVEN_UP: 1}
 
 
@@ -89,7 +89,7 @@ def test_every_difference_is_read_once_more_and_no_more(sides: Sides, run: Run) 
 
 def test_a_server_that_is_away_for_a_moment_is_asked_again(sides: Sides, run: Run) -> None:
     sides.undelivered()
-    for method in ("ListPayments", "BatchGetOrderPaymentNotifies", "GetNotifySchedule"):
+    for method in ("ListPayments", "BatchGetOrderPaymentNotifies", "BatchGetNotifySchedules"):
         sides.before[method] = [_raise(Unavailable("the database is away", reason="DATABASE_UNAVAILABLE"))]
     assert run().findings.counts == {Kind.NOT_DELIVERED: 1}
 
@@ -110,7 +110,7 @@ def test_a_call_that_fails_otherwise_is_not_repeated(sides: Sides, run: Run) -> 
 
 def test_a_schedule_that_cannot_be_read_ends_the_run(sides: Sides, run: Run) -> None:
     sides.undelivered()
-    sides.before["GetNotifySchedule"] = [_raise(InvalidInput([]))] * 2
+    sides.before["BatchGetNotifySchedules"] = [_raise(InvalidInput([]))] * 2
     with pytest.raises(CallFailed, match="INVALID_ARGUMENT"):
         run()
 

@@ -65,7 +65,7 @@ def test_content_that_differs_is_not_sent_again(sides: Sides, run: Run) -> None:
 def test_what_healed_before_the_second_reading_is_not_touched(sides: Sides, run: Run) -> None:
     key = sides.settled()
     notify = sides.notifies.pop(key)
-    sides.before["GetNotifySchedule"] = [lambda: sides.notifies.update({key: notify})]
+    sides.before["BatchGetNotifySchedules"] = [lambda: sides.notifies.update({key: notify})]
     assert run(repair=True).is_clean
     assert sides.made(RetryNotifySchedulesRequest) == []
 

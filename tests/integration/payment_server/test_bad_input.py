@@ -97,9 +97,11 @@ def test_a_report_with_a_bad_value_is_refused_and_settles_nothing(side: PaymentS
 def test_a_batch_of_no_or_too_many_items_is_refused(side: PaymentSide, size: int) -> None:
     reports = pb.BatchReportPaymentResultsRequest(requests=[pb.ReportPaymentResultRequest()] * size)
     keys = pb.BatchGetPaymentsRequest(requests=[PaymentKey()] * size)
+    schedules = schedule_pb.BatchGetNotifySchedulesRequest(requests=[PaymentKey()] * size)
     for call in (
         lambda: side.payments.BatchReportPaymentResults(reports, timeout=DEADLINE),
         lambda: side.payments.BatchGetPayments(keys, timeout=DEADLINE),
+        lambda: side.schedules.BatchGetNotifySchedules(schedules, timeout=DEADLINE),
     ):
         with pytest.raises(grpc.RpcError) as refused:
             call()

@@ -57,6 +57,23 @@ def test_a_payment_without_a_schedule_is_not_found(side: PaymentSide) -> None:
     assert reason_of(refused.value) == "NOTIFY_SCHEDULE_NOT_FOUND"
 
 
+def test_a_batch_get_answers_each_key_on_its_own(side: PaymentSide, clock: TestClock) -> None:
+    given_up(side, clock)
+    side.create(payment_code="P2")
+    keys = [PaymentKey(platform_id="alipay", payment_code=code) for code in ("P2", "P1", "a b", "P1")]
+    request = pb.BatchGetNotifySchedulesRequest(requests=keys)
+    results = side.schedules.BatchGetNotifySchedules(request, timeout=DEADLINE).results
+    assert [(result.payment_code, result.error.reason) for result in results] == [
+        ("P2", "NOTIFY_SCHEDULE_NOT_FOUND"),
+        ("P1", ""),
+        ("a b", "INVALID_FIELDS"),
+        ("P1", ""),
+    ]
+    alone = pb.GetNotifyScheduleRequest(platform_id="alipay", payment_code="P1")
+    assert results[1].schedule == results[3].schedule
+    assert results[1].schedule == side.schedules.GetNotifySchedule(alone, timeout=DEADLINE).schedule
+
+
 def test_schedules_are_listed_by_status_target_order_and_whether_handled(side: PaymentSide, clock: TestClock) -> None:
     given_up(side, clock)
     side.create(payment_code="P2", order_no="O2")

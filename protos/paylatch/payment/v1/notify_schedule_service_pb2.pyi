@@ -79,6 +79,96 @@ class GetNotifyScheduleResponse(_message.Message):
 Global___GetNotifyScheduleResponse: _TypeAlias = GetNotifyScheduleResponse  # noqa: Y015
 
 @_typing.final
+class BatchGetNotifySchedulesRequest(_message.Message):
+    """Which schedules, by key."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUESTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def requests(self) -> _containers.RepeatedCompositeFieldContainer[_batch_pb2.PaymentKey]:
+        """1 to 500 keys. Set by the caller."""
+
+    def __init__(
+        self,
+        *,
+        requests: _abc.Iterable[_batch_pb2.PaymentKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["requests", b"requests"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetNotifySchedulesRequest: _TypeAlias = BatchGetNotifySchedulesRequest  # noqa: Y015
+
+@_typing.final
+class BatchGetNotifySchedulesResponse(_message.Message):
+    """The schedules of many keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchGetNotifySchedulesResult]:
+        """One for each key, in the order of the keys. Set by the server."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___BatchGetNotifySchedulesResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BatchGetNotifySchedulesResponse: _TypeAlias = BatchGetNotifySchedulesResponse  # noqa: Y015
+
+@_typing.final
+class BatchGetNotifySchedulesResult(_message.Message):
+    """The schedule of one key of a batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    platform_id: _builtins.str
+    """The key's platform_id, as it came."""
+    payment_code: _builtins.str
+    """The key's payment_code, as it came."""
+    @_builtins.property
+    def schedule(self) -> _notify_schedule_pb2.NotifySchedule:
+        """The schedule as it is now."""
+
+    @_builtins.property
+    def error(self) -> _batch_pb2.ItemError:
+        """There is none (NOT_FOUND, NOTIFY_SCHEDULE_NOT_FOUND), or the key is no valid one (INVALID_ARGUMENT,
+        INVALID_FIELDS).
+        """
+
+    def __init__(
+        self,
+        *,
+        platform_id: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        schedule: _notify_schedule_pb2.NotifySchedule | None = ...,
+        error: _batch_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "payment_code", b"payment_code", "platform_id", b"platform_id", "schedule", b"schedule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["schedule", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___BatchGetNotifySchedulesResult: _TypeAlias = BatchGetNotifySchedulesResult  # noqa: Y015
+
+@_typing.final
 class ListNotifySchedulesRequest(_message.Message):
     """Which schedules. Filters left out do not filter; those given must all hold."""
 

@@ -46,6 +46,11 @@ class NotifyScheduleServiceStub:
                 request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleRequest.SerializeToString,
                 response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleResponse.FromString,
                 _registered_method=True)
+        self.BatchGetNotifySchedules = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/BatchGetNotifySchedules',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesResponse.FromString,
+                _registered_method=True)
         self.ListNotifySchedules = channel.unary_unary(
                 '/paylatch.payment.v1.NotifyScheduleService/ListNotifySchedules',
                 request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifySchedulesRequest.SerializeToString,
@@ -72,6 +77,15 @@ class NotifyScheduleServiceServicer:
         """One schedule with its attempts.
         Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
         was purged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def BatchGetNotifySchedules(self, request, context):
+        """Schedules by key, up to 500 at once, without their attempts; what reconciliation asks. A key without a schedule is
+        an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -108,6 +122,11 @@ def add_NotifyScheduleServiceServicer_to_server(servicer, server):
                     servicer.GetNotifySchedule,
                     request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleRequest.FromString,
                     response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleResponse.SerializeToString,
+            ),
+            'BatchGetNotifySchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.BatchGetNotifySchedules,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesResponse.SerializeToString,
             ),
             'ListNotifySchedules': grpc.unary_unary_rpc_method_handler(
                     servicer.ListNotifySchedules,
@@ -154,6 +173,33 @@ class NotifyScheduleService:
             '/paylatch.payment.v1.NotifyScheduleService/GetNotifySchedule',
             paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleRequest.SerializeToString,
             paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.GetNotifyScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BatchGetNotifySchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/BatchGetNotifySchedules',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.BatchGetNotifySchedulesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,6 +28,11 @@ class NotifyScheduleServiceStub:
     Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
     was purged.
     """
+    BatchGetNotifySchedules: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.BatchGetNotifySchedulesRequest, _notify_schedule_service_pb2.BatchGetNotifySchedulesResponse]
+    """Schedules by key, up to 500 at once, without their attempts; what reconciliation asks. A key without a schedule is
+    an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+    Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
+    """
     ListNotifySchedules: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.ListNotifySchedulesRequest, _notify_schedule_service_pb2.ListNotifySchedulesResponse]
     """Schedules by filters, newest first, without their attempts. A page_token is valid with the very filters it was
     answered for.
@@ -64,6 +69,17 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         """One schedule with its attempts.
         Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND) if there is none: the payment is unknown or PENDING, or its schedule
         was purged.
+        """
+
+    @_abc_1.abstractmethod
+    def BatchGetNotifySchedules(
+        self,
+        request: _notify_schedule_service_pb2.BatchGetNotifySchedulesRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.BatchGetNotifySchedulesResponse:
+        """Schedules by key, up to 500 at once, without their attempts; what reconciliation asks. A key without a schedule is
+        an item error NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+        Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
         """
 
     @_abc_1.abstractmethod
