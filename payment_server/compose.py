@@ -1,5 +1,6 @@
 """The payment server's one place where its parts are put together. Owns their order of starting and stopping."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,18 +8,22 @@ from datetime import timedelta
 from core.clock import Clock
 from core.delivery.compose import Sender, compose_sender
 from core.logs import Logger
+from core.outbox.lease import Lease
 from core.process import holder_name
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
+from core.rules.limits import MAX_BATCH
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from paylatch.payment.v1 import notify_schedule_service_pb2_grpc, payment_service_pb2_grpc
 from payment_server.create import CreatePayment
 from payment_server.first_attempts import FirstAttempts
+from payment_server.group import Group
 from payment_server.notify_schedule_service import NotifyScheduleService
 from payment_server.payment_service import PaymentService
 from payment_server.report import ReportResults
 from payment_server.retry import RetrySchedules
+from payment_server.sender_threads import SenderThreads
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +56,14 @@ def compose(
         Unavailable: it cannot be reached.
     """
     sender = compose_sender(settings, clock, log, open_database)
-    holder = holder_name("payment-server")
-    first_attempts = FirstAttempts(sender.delivery, sender.policy, clock, log, holder, settings.notify_queue_size)
+    first_attempts = FirstAttempts(
+        sender.delivery,
+        functools.partial(Lease.take, holder_name("payment-server"), settings.notify_lease, clock),
+        SenderThreads(clock),
+        log,
+        capacity=settings.notify_queue_size,
+        batch_size=settings.notify_batch_size,
+    )
     server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))
     _add_services(server, settings, sender, first_attempts, log)
     return PaymentServer(sender, first_attempts, server)
@@ -65,7 +76,7 @@ def _add_services(
     report = ReportResults(database, first_attempts, policy, log)
     server.add(
         payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-        PaymentService(database, CreatePayment(database), report, allow_list, log),
+        PaymentService(database, CreatePayment(database), report, Group(report, MAX_BATCH), allow_list, log),
         "paylatch.payment.v1.PaymentService",
     )
     server.add(

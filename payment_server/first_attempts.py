@@ -1,20 +1,32 @@
 """The first attempt of each notification, right after the commit that scheduled it (SPEC 4, step 5).
 
-Owns a bounded queue and one thread for each target, so that a dead target delays only its own rows. What it has no room
-for is left to the scheduler. Nothing that matters is held here alone: every queued row is in the outbox, under a lease.
+Owns a bounded queue for each target. What it has no room for is left to the scheduler. Nothing that matters is held
+here alone: every queued row is in the outbox, under a lease. Knows no thread: whoever it wakes has it send.
 """
 
+import functools
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Protocol
 
-from core.clock import Clock
 from core.delivery.deliver import Delivery
 from core.logs import Logger
 from core.outbox.lease import Claim, ClaimedRow, Lease
-from core.outbox.policy import OutboxPolicy
+
+
+class Senders(Protocol):
+    """Have waiting rows sent, each target's apart from all others, so that a dead target delays only its own rows."""
+
+    def wake(self, target: str, send_next: Callable[[], int]) -> None:
+        """Rows wait for `target`: run `send_next` until it answers 0."""
+        ...
+
+    def stop(self, bound: timedelta) -> None:
+        """Let what waits be sent within `bound`, and begin nothing after that."""
+        ...
 
 
 class Room:
@@ -30,28 +42,27 @@ class Room:
 
 
 class FirstAttempts:
-    """See the module. holder: who the leases name. capacity: rows that may wait or be under way at once."""
+    """See the module. capacity: rows that may wait or be under way at once. batch_size: the most rows of one call."""
 
     def __init__(
         self,
         delivery: Delivery,
-        policy: OutboxPolicy,
-        clock: Clock,
+        take_lease: Callable[[], Lease],
+        senders: Senders,
         log: Logger,
-        holder: str,
+        *,
         capacity: int,
+        batch_size: int,
     ) -> None:
         self._delivery = delivery
-        self._clock = clock
+        self._take_lease = take_lease
+        self._senders = senders
         self._log = log
-        self._holder = holder
-        self._lease = policy.lease
-        self._batch_size = policy.batch_size
         self._free = capacity
-        self._stopping = False
-        self._changed = threading.Condition()
+        self._batch_size = batch_size
+        self._is_stopping = False
+        self._lock = threading.Lock()
         self._waiting: dict[str, deque[ClaimedRow]] = {}
-        self._threads: list[threading.Thread] = []
 
     @contextmanager
     def room_for(self, count: int) -> Iterator[Room]:
@@ -63,61 +74,50 @@ class FirstAttempts:
             if room.lease is not None:
                 self._enqueue(count, room.claims)
 
+    def send_next(self, target: str) -> int:
+        """Deliver the next batch of `target`; how many rows. 0: none waits."""
+        rows = self._take_batch(target)
+        if not rows:
+            return 0
+        try:
+            self._delivery.deliver(Claim(target, rows))
+        except Exception:  # noqa: BLE001 - the rows stay in the outbox: their lease lapses, and the scheduler has them
+            self._log.exception("first_attempt.crashed", target=target, count=len(rows))
+        finally:
+            with self._lock:
+                self._free += len(rows)
+        return len(rows)
+
     def stop(self, bound: timedelta) -> None:
         """Take no more, send what is queued within `bound`, and give back the rest."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify_all()
-        ends = self._clock.monotonic() + bound.total_seconds()
-        for thread in self._threads:
-            thread.join(max(0.0, ends - self._clock.monotonic()))
+        with self._lock:
+            self._is_stopping = True
+        self._senders.stop(bound)
         for target in list(self._waiting):
             self._give_back_rest(target)
 
     def _reserve(self, count: int) -> Lease | None:
-        with self._changed:
-            if self._stopping or count > self._free:
+        with self._lock:
+            if self._is_stopping or count > self._free:
                 return None
             self._free -= count
-        return Lease.take(self._holder, self._lease, self._clock)
+        return self._take_lease()
 
     def _enqueue(self, reserved: int, claims: Sequence[Claim]) -> None:
-        with self._changed:
+        with self._lock:
             self._free += reserved - sum(len(claim.rows) for claim in claims)
             for claim in claims:
-                self._queue_of(claim.target).extend(claim.rows)
-            self._changed.notify_all()
+                self._waiting.setdefault(claim.target, deque()).extend(claim.rows)
+        for claim in claims:
+            self._senders.wake(claim.target, functools.partial(self.send_next, claim.target))
 
-    def _queue_of(self, target: str) -> deque[ClaimedRow]:
-        if target not in self._waiting:
-            self._waiting[target] = deque()
-            self._start_sender(target)
-        return self._waiting[target]
-
-    def _start_sender(self, target: str) -> None:
-        thread = threading.Thread(target=self._work, args=(target,), name=f"first-attempts {target}", daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _work(self, target: str) -> None:
-        while rows := self._next_batch(target):
-            try:
-                self._delivery.deliver(Claim(target, tuple(rows)))
-            except Exception:  # noqa: BLE001 - the rows stay in the outbox: their lease lapses, and the scheduler has them
-                self._log.exception("first_attempt.crashed", target=target, count=len(rows))
-            finally:
-                with self._changed:
-                    self._free += len(rows)
-
-    def _next_batch(self, target: str) -> list[ClaimedRow]:
-        """The next rows to send, waiting for some; none when stopping and all are sent."""
-        with self._changed:
+    def _take_batch(self, target: str) -> tuple[ClaimedRow, ...]:
+        with self._lock:
             queue = self._waiting[target]
-            self._changed.wait_for(lambda: queue or self._stopping)
-            return [queue.popleft() for _ in range(min(len(queue), self._batch_size))]
+            return tuple(queue.popleft() for _ in range(min(len(queue), self._batch_size)))
 
     def _give_back_rest(self, target: str) -> None:
-        with self._changed:
+        with self._lock:
             rows = tuple(self._waiting[target])
             self._waiting[target].clear()
         if rows:

@@ -5,8 +5,9 @@ While one group is being committed, the next one gathers: alone, a caller waits 
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
@@ -26,15 +27,20 @@ class _Member(Generic[Item, Answer]):
 class Group(Generic[Item, Answer]):
     """Runs `run` on what was gathered, at most `largest` items at once; answers each caller with its own.
 
-    `run` answers each item, in order, after what it says is durable.
+    `run` answers each item, in order, after what it says is durable. new_lock: makes the lock whose holder leads.
     """
 
-    def __init__(self, run: Callable[[Sequence[Item]], Sequence[Answer]], largest: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Answer]],
+        largest: int,
+        new_lock: Callable[[], AbstractContextManager[Any]] = threading.Lock,
+    ) -> None:
         self._run = run
         self._largest = largest
         self._gathering: list[_Member[Item, Answer]] = []
         self._gather = threading.Lock()
-        self._turn = threading.Lock()
+        self._turn = new_lock()
 
     def __call__(self, item: Item) -> Answer:
         """The answer to `item`, which was run alone or with others."""

@@ -6,7 +6,7 @@ from core.logs import Logger
 from core.rpc.items import item_failure
 from core.rpc.translate import read_page, read_time
 from core.rules.errors import InvalidInput
-from core.rules.limits import MAX_BATCH, Checker
+from core.rules.limits import Checker
 from core.rules.notify_url import AllowList
 from core.store.database import Database
 from core.store.paging import PageRequest
@@ -35,12 +35,18 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
     """See protos/paylatch/payment/v1/payment_service.proto for what each RPC promises."""
 
     def __init__(
-        self, database: Database, create: CreatePayment, report: ReportResults, allow_list: AllowList, log: Logger
+        self,
+        database: Database,
+        create: CreatePayment,
+        report: ReportResults,
+        report_in_group: Group[Report, Answer],
+        allow_list: AllowList,
+        log: Logger,
     ) -> None:
         self._database = database
         self._create = create
         self._report = report
-        self._report_in_group = Group(report, MAX_BATCH)
+        self._report_in_group = report_in_group
         self._allow_list = allow_list
         self._log = log
 

@@ -16,6 +16,7 @@ from payment_server.create import CreatePayment, NewPayment
 from payment_server.first_attempts import FirstAttempts
 from payment_server.report import Answer, Report, ReportResults
 from payment_server.retry import RetrySchedules
+from payment_server.sender_threads import SenderThreads
 from payment_server.tables import Payment
 from payment_server.views import PaymentView
 from tests.support.clock import TestClock
@@ -38,8 +39,14 @@ class Payments(Outbox):
         self.receivers = Receivers()
         caller = OrderNotifyCaller(self.receivers, timedelta(seconds=2), timedelta(seconds=10), clock)
         self.delivery = Delivery(database, caller, self.policy, self.log.logger)
+        self.senders = SenderThreads(clock)
         self.first_attempts = FirstAttempts(
-            self.delivery, self.policy, clock, self.log.logger, holder="payment-server@a", capacity=capacity
+            self.delivery,
+            lambda: self.lease("payment-server@a"),
+            self.senders,
+            self.log.logger,
+            capacity=capacity,
+            batch_size=self.policy.batch_size,
         )
         self.create_payment = CreatePayment(database)
         self.report_results = ReportResults(database, self.first_attempts, self.policy, self.log.logger)

@@ -202,7 +202,7 @@ class TestStopping:
         payments.finish_first_attempts()
 
         assert _statuses(payments) == [SUCCESS] * 5
-        assert not any(thread.is_alive() for thread in payments.first_attempts._threads)
+        assert not any(thread.is_alive() for thread in payments.senders._threads.values())
 
     def test_takes_no_more(self, payments: Payments) -> None:
         payments.finish_first_attempts()

@@ -15,6 +15,7 @@ from core.rules.notify_url import AllowList
 from core.store.database import Database
 from paylatch.payment.v1 import payment_enums_pb2, payment_service_pb2
 from payment_server.create import CreatePayment, NewPayment
+from payment_server.group import Group
 from payment_server.payment_service import PaymentService
 from payment_server.report import Report, ReportResults
 from payment_server.views import PaymentView
@@ -67,6 +68,7 @@ def servicer(recorder: Recorder) -> PaymentService:
         cast(Database, None),
         cast(CreatePayment, recorder.create),
         cast(ReportResults, recorder.report),
+        Group(recorder.report, 1),
         AllowList.parse([TARGET]),
         structlog.wrap_logger(None),
     )
