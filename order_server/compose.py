@@ -13,6 +13,7 @@ from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
+from core.store.durability import warn_if_not_durable
 from core.store.migrate import Schema, require_current
 from order_server import order_notify_service, order_service
 from order_server.follow_ups import FollowUp, FollowUps
@@ -67,6 +68,7 @@ def compose(
     """
     database = open_database(settings.order_database_url, clock)
     require_current(database, Schema.ORDER)
+    warn_if_not_durable(database, log)
     running = FollowUps(follow_ups, database.dialect.failure, log)
     changes = OrderChanges(running)
     order_notify = OrderNotify(database, changes, NotifyLog(log))

@@ -11,6 +11,7 @@ from core.outbox.policy import OutboxPolicy
 from core.rpc.channels import Channels
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
+from core.store.durability import warn_if_not_durable
 from core.store.migrate import Schema, require_current
 
 
@@ -35,6 +36,7 @@ def compose_sender(
     """
     database = open_database(settings.payment_database_url, clock)
     require_current(database, Schema.PAYMENT)
+    warn_if_not_durable(database, log)
     policy = OutboxPolicy.of(settings, random.random)
     channels = Channels()
     caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)

@@ -6,7 +6,7 @@ Names are quoted by `"` everywhere, so that `name` is the same on every engine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import Enum, auto
@@ -76,6 +76,10 @@ class Dialect(Protocol):
 
     def update(self, database: PooledDatabase, table: str, rows: Rows, guards: Sequence[tuple[Field[Any], Any]]) -> int:
         """Set the columns of the rows that are named by their first column and are as guarded; how many there are."""
+        ...
+
+    def unsafe_settings(self, database: PooledDatabase) -> Mapping[str, str]:
+        """The server's settings, with their values, by which it may lose a commit when its machine fails."""
         ...
 
     def migration_lock(self, database: PooledDatabase) -> AbstractContextManager[Any]:

@@ -203,6 +203,15 @@ class MySql:
         fixed = [value for _, value in guards]
         return int(database.execute_sql(statement, [*parameters, *rows.common_values, *fixed]).rowcount)
 
+    def unsafe_settings(self, database: PooledDatabase) -> Mapping[str, str]:
+        """The log must be synced at each commit, and so must the binary log where one is kept: a crash cuts both."""
+        query = (
+            "SHOW GLOBAL VARIABLES WHERE variable_name IN ('innodb_flush_log_at_trx_commit', 'sync_binlog', 'log_bin')"
+        )
+        values = dict(database.execute_sql(query))
+        wanted = ["innodb_flush_log_at_trx_commit", *(["sync_binlog"] if values["log_bin"] == "ON" else [])]
+        return {setting: values[setting] for setting in wanted if values[setting] != "1"}
+
     @contextmanager
     def migration_lock(self, database: PooledDatabase) -> Iterator[None]:
         """A named lock of the session; names are the server's. DDL commits by itself here: see `core.store.migrate`."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from peewee import Field
+from peewee import Field, PostgresqlDatabase
 from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 from psycopg.conninfo import conninfo_to_dict
 
@@ -84,7 +84,20 @@ _UNAVAILABLE = (
 )
 
 
-class _Pool(PooledPostgresqlDatabase):  # type: ignore[misc]  # playhouse has no types
+# A role, a database or a URL may have it off. What is stronger, or concerns standbys, is the operator's choice.
+_DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
+
+
+class _Durable(PostgresqlDatabase):
+    """No connection answers a COMMIT that is not on disk."""
+
+    def _connect(self) -> Any:
+        connection = super()._connect()  # type: ignore[misc]  # its stubs leave it out
+        connection.execute(_DURABLE)
+        return connection
+
+
+class _Pool(PooledPostgresqlDatabase, _Durable):  # type: ignore[misc]  # playhouse has no types
     """A connection that its server has dropped is found by BEGIN, not by a question before each transaction."""
 
     def _is_closed(self, conn: psycopg.Connection[Any]) -> bool:
@@ -178,6 +191,11 @@ class PostgreSql:
         statement = f'UPDATE "{table}" AS t SET {", ".join(settings)} FROM {source} WHERE {" AND ".join(conditions)}'
         fixed = [value for _, value in guards]
         return int(database.execute_sql(statement, [*rows.common_values, *parameters, *fixed]).rowcount)
+
+    def unsafe_settings(self, database: PooledDatabase) -> Mapping[str, str]:
+        """Pages may be lost or torn without these two. synchronous_commit is seen to at every connection."""
+        query = "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes') AND setting = 'off'"
+        return dict(database.execute_sql(query))
 
     @contextmanager
     def migration_lock(self, database: PooledDatabase) -> Iterator[None]:

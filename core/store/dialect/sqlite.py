@@ -119,6 +119,10 @@ class Sqlite:
             [(*own[1:], *rows.common_values, own[0], *fixed) for own in rows.one_by_one()],
         )
 
+    def unsafe_settings(self, database: PooledDatabase) -> Mapping[str, str]:
+        """None: all of them are the connection's, and set by it."""
+        return {}
+
     def migration_lock(self, database: PooledDatabase) -> AbstractContextManager[Any]:
         """The write lock, in one transaction around all migrations."""
         lock: AbstractContextManager[Any] = database.atomic("IMMEDIATE")
