@@ -12,6 +12,9 @@ from cli.demo.victim import Victim
 DEFAULT_COUNT = 1_000
 """Orders a demonstration makes if it is given none."""
 
+MAX_OF_A_KIND = 16
+"""Processes of one kind in a demonstration; one machine has to carry them."""
+
 
 def build() -> typer.Typer:
     """The command with all its commands."""
@@ -50,20 +53,31 @@ def demo(
         typer.Option(metavar="FILE", help="A CSV of order_no, customer_id, order_date, quantity, amount_usd."),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Without a file: how many orders to make.")] = DEFAULT_COUNT,
-    kill: Annotated[Victim, typer.Option(help="The process to kill in the middle.")] = Victim.ORDER_SERVER,
+    kill: Annotated[
+        Victim, typer.Option(help="The process to kill in the middle: the first of its kind.")
+    ] = Victim.ORDER_SERVER,
     directory: Annotated[
-        Path | None, typer.Option(help="Keep databases and logs here.", show_default="a temporary one")
+        Path | None,
+        typer.Option(help="Keep logs here, and the databases that no setting names.", show_default="a temporary one"),
     ] = None,
+    order_servers: Annotated[
+        int, typer.Option(min=1, max=MAX_OF_A_KIND, help="Order servers on the order database.")
+    ] = 1,
+    schedulers: Annotated[int, typer.Option(min=1, max=MAX_OF_A_KIND, help="Schedulers on the payment database.")] = 1,
 ) -> None:
     """Settle orders across the crash of a process, reconcile, and say whether all is well.
 
+    PAYLATCH_PAYMENT_DATABASE_URL and PAYLATCH_ORDER_DATABASE_URL name the databases, which must hold no rows yet; by
+    itself it makes SQLite files.
+
     Exit code 0: every payable order is paid, both sides agree. 1: they do not. 2: it could not be run.
     """
+    from cli.demo.run import DemoOptions
     from cli.demo.run import demo as run
     from cli.output import told_failures
 
     with told_failures():
-        raise typer.Exit(run(orders, count, kill, directory))
+        raise typer.Exit(run(DemoOptions(orders, count, kill, directory, order_servers, schedulers)))
 
 
 def payment_server() -> None:

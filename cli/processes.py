@@ -41,20 +41,38 @@ _EAGER = ChannelTuning(longest_pause=0.1)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """One of the three processes. name: as the command line calls it. address: where it answers, host:port."""
+    """One process to be started. name: as the command line calls its kind, with a number if it is not the first.
+
+    address: where it answers, host:port.
+    """
 
     name: str
     module: str
     address: str
 
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What tells it where to answer."""
+        return {f"{PREFIX}{self.module.removesuffix('_server').upper()}_ADDRESS": self.address}
 
-def programs(settings: Settings) -> Sequence[Program]:
-    """The three, in the order in which they are stopped: nobody loses whom it calls."""
+
+def programs(
+    settings: Settings, more_schedulers: Sequence[str] = (), more_order_servers: Sequence[str] = ()
+) -> Sequence[Program]:
+    """The three, in the order in which they are stopped: nobody loses whom it calls.
+
+    more_…: addresses of further processes of a kind, started beside the one of the settings.
+    """
     return (
         Program("payment-server", "payment_server", settings.payment_address),
-        Program("scheduler", "scheduler", settings.scheduler_address),
-        Program("order-server", "order_server", settings.order_address),
+        *_numbered("scheduler", "scheduler", [settings.scheduler_address, *more_schedulers]),
+        *_numbered("order-server", "order_server", [settings.order_address, *more_order_servers]),
     )
+
+
+def _numbered(kind: str, module: str, addresses: Sequence[str]) -> list[Program]:
+    names = [kind, *(f"{kind}-{number}" for number in range(2, len(addresses) + 1))]
+    return [Program(name, module, address) for name, address in zip(names, addresses, strict=True)]
 
 
 def target_of(address: str) -> NotifyUrl:
@@ -81,8 +99,8 @@ Sink = Callable[[str, str], None]
 class Launch:
     """How children are started.
 
-    environment: theirs, in full. output: the directory where each appends to NAME.log, or what takes their lines.
-    on_end: told of every end, asked for or not, on a thread of its own.
+    environment: theirs, but for what each has of its own. output: the directory where each appends to NAME.log, or what
+    takes their lines. on_end: told of every end, asked for or not, on a thread of its own.
     """
 
     environment: Mapping[str, str]
@@ -169,7 +187,7 @@ class Child:
         with _written_to(self._launch.output, self.program.name) as output:
             return subprocess.Popen(
                 command,
-                env=dict(self._launch.environment),
+                env={**self._launch.environment, **self.program.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -210,7 +228,7 @@ class Child:
 
 
 class Fleet:
-    """The three processes of one system. A context: at its end they are stopped in order, and on an error killed."""
+    """The processes of one system. A context: at its end they are stopped in order, and on an error killed."""
 
     def __init__(self, all_programs: Sequence[Program], launch: Launch) -> None:
         self._programs = {program.name: program for program in all_programs}

@@ -26,7 +26,7 @@ def up(directory: Path | None) -> int:
 
     Raises:
         BadSetting: a setting is not allowed.
-        CannotMigrate: a database cannot be opened.
+        CannotRun: a database cannot be opened.
     """
     overrides = embedded(directory)
     settings = load_settings(**overrides)

@@ -4,10 +4,11 @@ Owns how a call is made again: after UNAVAILABLE or DEADLINE_EXCEEDED its effect
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 from typing import TypeVar
+from zlib import crc32
 
 import grpc
 
@@ -88,11 +89,11 @@ class Persistence:
 
 
 class Payers:
-    """The callers: so many threads, each making one call after the other."""
+    """The callers: so many threads, each making one call after the other. Payments are spread over the targets."""
 
-    def __init__(self, clients: Clients, notify_url: str, board: Board, persistence: Persistence) -> None:
+    def __init__(self, clients: Clients, targets: Sequence[str], board: Board, persistence: Persistence) -> None:
         self._clients = clients
-        self._notify_url = notify_url
+        self._targets = targets
         self._board = board
         self._persistence = persistence
         self._threads = ThreadPoolExecutor(CALLERS, thread_name_prefix="payer")
@@ -146,8 +147,12 @@ class Payers:
             order_no=order.order_no,
             amount_minor=order.amount_minor,
             currency_code=CURRENCY,
-            notify_url=self._notify_url,
+            notify_url=self._target_of(order),
         )
+
+    def _target_of(self, order: DemoOrder) -> str:
+        """The same for the same order, whoever asks and how often."""
+        return self._targets[crc32(order.order_no.encode()) % len(self._targets)]
 
     def _report(self, order: DemoOrder) -> None:
         payments = self._clients.payment

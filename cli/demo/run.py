@@ -1,9 +1,7 @@
-"""Putting a demonstration together: a fresh place, three processes, the run, the verdict. Owns what is cleaned up."""
+"""Putting a demonstration together: a place for it, the processes, the run, the verdict."""
 
-import shutil
 import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,55 +11,71 @@ from types import FrameType
 
 from rich.console import Console
 
-from cli.clients import CannotRun, Clients
+from cli.clients import Clients
 from cli.demo.accident import Accident, Damage
 from cli.demo.board import Board
 from cli.demo.conductor import Conductor, Times
 from cli.demo.facts import gather
 from cli.demo.orders import DemoOrder, make_orders, read_orders
 from cli.demo.payers import Payers, Persistence
+from cli.demo.place import Place, demo_place
 from cli.demo.progress import shown
 from cli.demo.summary import Outcome, summarize
 from cli.demo.verdict import Expected, checks
 from cli.demo.victim import Victim
-from cli.migrate import migrate_both
+from cli.migrate import migrate_both, url_of
 from cli.output import ExitCode, console, count
 from cli.ports import free_addresses
-from cli.processes import Fleet, Launch, environment, programs
+from cli.processes import Fleet, Launch, Program, environment, programs
 from cli.reconcile import ReconcileOptions, reconcile
 from core.clock import SystemClock
 from core.settings import Settings, load_settings
+from core.store.dialect.engines import engine_of
+from core.store.migrate import Schema
 
-_PAYMENT, _ORDER = "payment.db", "order.db"
 _TERMINATED = 128 + signal.SIGTERM
 
 
-def demo(orders_file: Path | None, made: int, victim: Victim, directory: Path | None) -> ExitCode:
-    """Run a demonstration and tell of it; whether everything is settled and reconciled.
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What a demonstration is made of.
 
-    orders_file: the orders; without one, `made` are made. directory: keeps databases and logs; without one they are
-    removed at the end, unless something went wrong.
+    orders_file: the orders; without one, `count` are made. victim: the first process of this kind is killed.
+    directory: keeps the logs, and the databases that no setting names; without one they are removed at the end, unless
+    something went wrong. order_servers, schedulers: how many of each, on the same databases; one or more.
+    """
+
+    orders_file: Path | None
+    count: int
+    victim: Victim
+    directory: Path | None
+    order_servers: int
+    schedulers: int
+
+
+def demo(options: DemoOptions) -> ExitCode:
+    """Run a demonstration and tell of it; whether everything is settled and reconciled.
 
     Raises:
         BadOrders: the file cannot be understood.
-        CannotRun: a process did not start, or was away for too long.
+        CannotRun: a database holds rows or is away; a process did not start, or was away for too long.
     """
-    orders = read_orders(orders_file) if orders_file else make_orders(made)
+    orders = read_orders(options.orders_file) if options.orders_file else make_orders(options.count)
     screen = console()
-    with _sigterm_unwinding(), _workplace(directory, screen) as place:
-        outcome = Demo(orders, victim, place.path, screen).run()
+    with _sigterm_unwinding(), demo_place(options.directory, screen) as place:
+        outcome = Demo(orders, options, place, screen).run()
         summarize(outcome, screen)
         place.went_well = outcome.is_good
     return ExitCode.OK if outcome.is_good else ExitCode.NOT_ALL
 
 
 class Demo:
-    """One demonstration in its directory."""
+    """One demonstration in its place."""
 
-    def __init__(self, orders: Sequence[DemoOrder], victim: Victim, directory: Path, screen: Console) -> None:
+    def __init__(self, orders: Sequence[DemoOrder], options: DemoOptions, place: Place, screen: Console) -> None:
         self._orders = orders
-        self._victim = victim
-        self._directory = directory
+        self._options = options
+        self._place = place
         self._screen = screen
         self._clock = SystemClock()
         self._board = Board()
@@ -69,25 +83,38 @@ class Demo:
 
     def run(self) -> Outcome:
         """Start the processes, conduct the run, ask both sides what came of it."""
-        overrides = _settings_of(self._directory)
+        payment, *others = free_addresses(1 + self._options.order_servers + self._options.schedulers)
+        order_servers, schedulers = others[: self._options.order_servers], others[self._options.order_servers :]
+        overrides = {
+            **self._place.database_urls,
+            "payment_address": payment,
+            "order_address": order_servers[0],
+            "scheduler_address": schedulers[0],
+            "notify_targets": ",".join(f"grpc://{address}" for address in order_servers),
+        }
         settings = load_settings(**overrides)
         for _ in migrate_both(settings):
             pass
-        launch = Launch(environment(overrides), self._clock, self._directory)
-        with Fleet(programs(settings), launch) as fleet:
-            self._screen.print(f"{count(len(self._orders), 'order')}; starting the three processes")
+        cast = programs(settings, schedulers[1:], order_servers[1:])
+        with Fleet(cast, Launch(environment(overrides), self._clock, self._place.directory)) as fleet:
+            self._screen.print(self._opening(settings, cast), soft_wrap=True)
             fleet.start()
             fleet.wait_serving()
             with Clients.connect(settings.payment_address, settings.order_address) as clients:
                 times, damage = self._conduct(fleet, clients, settings)
                 return self._judge(clients, times, damage)
 
+    def _opening(self, settings: Settings, cast: Sequence[Program]) -> str:
+        names = ", ".join(program.name for program in cast)
+        engines = " and ".join(dict.fromkeys(engine_of(url_of(schema, settings)) for schema in Schema))
+        return f"{count(len(self._orders), 'order')} on {engines}; starting {names}"
+
     def _conduct(self, fleet: Fleet, clients: Clients, settings: Settings) -> tuple[Times, Damage]:
-        payers = Payers(clients, settings.notify_targets[0], self._board, self._persistence)
+        payers = Payers(clients, settings.notify_targets, self._board, self._persistence)
         try:
             with shown(self._screen, self._clock) as progress:
                 conductor = Conductor(clients, self._board, payers, progress, self._clock)
-                return self._stages(conductor, fleet, _outlook(self._victim, settings))
+                return self._stages(conductor, fleet, _outlook(self._options.victim, settings))
         except BaseException:
             # Calls under way end at once, and with them their callers.
             self._persistence.stop()
@@ -103,7 +130,7 @@ class Demo:
         conductor.create(self._orders)
         created = now()
         reports = len(self._board.payable)
-        victim = self._victim if reports else Victim.NONE
+        victim = self._options.victim if reports else Victim.NONE
         accident = Accident(fleet, self._board, self._clock, victim, (reports + 1) // 2, outlook)
         conductor.pay(accident)
         reported = now()
@@ -145,54 +172,6 @@ def _outlook(victim: Victim, settings: Settings) -> str:
 
 def _seconds(duration: timedelta) -> str:
     return f"{duration.total_seconds():g} s"
-
-
-def _settings_of(directory: Path) -> dict[str, str]:
-    """What the demonstration needs of its own; all else is as the user set it."""
-    payment, order, scheduler = free_addresses(3)
-    return {
-        "payment_database_url": f"sqlite:///{directory / _PAYMENT}",
-        "order_database_url": f"sqlite:///{directory / _ORDER}",
-        "payment_address": payment,
-        "order_address": order,
-        "scheduler_address": scheduler,
-        "notify_targets": f"grpc://{order}",
-    }
-
-
-@dataclass(slots=True)
-class Workplace:
-    """Where databases and logs are. went_well: whether nobody will want to look at them."""
-
-    path: Path
-    went_well: bool = False
-
-
-@contextmanager
-def _workplace(given: Path | None, screen: Console) -> Iterator[Workplace]:
-    """The given directory, with no databases in it yet, or one that is removed unless something went wrong."""
-    place = Workplace(_unused(given) if given else Path(tempfile.mkdtemp(prefix="paylatch-demo-")))
-    is_kept = True
-    try:
-        yield place
-        is_kept = given is not None or not place.went_well
-    except (KeyboardInterrupt, SystemExit):
-        is_kept = given is not None
-        raise
-    finally:
-        if is_kept:
-            screen.print(f"databases and logs: {place.path}", soft_wrap=True)
-        else:
-            shutil.rmtree(place.path)
-
-
-def _unused(given: Path) -> Path:
-    directory = given.absolute()
-    directory.mkdir(parents=True, exist_ok=True)
-    for name in (_PAYMENT, _ORDER):
-        if (directory / name).exists():
-            raise CannotRun(f"{directory / name} exists: the demonstration needs a directory without databases")
-    return directory
 
 
 @contextmanager

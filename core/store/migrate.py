@@ -17,6 +17,9 @@ from playhouse.migrations import Runner
 
 from core.store.database import Database
 
+HISTORY = "schema_migration"
+"""The table of the migrations that were applied."""
+
 
 class Schema(Enum):
     """Which of the two databases."""
@@ -67,4 +70,4 @@ def _refuse_unknown(runner: Runner, schema: Schema) -> None:
 
 
 def _runner(database: Database, schema: Schema) -> Runner:
-    return Runner(database.pool, str(Path(__file__).parent / "migrations" / schema.value))
+    return Runner(database.pool, str(Path(__file__).parent / "migrations" / schema.value), table_name=HISTORY)

@@ -2,13 +2,19 @@
 
 import re
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
 from cli.processes import environment
+from core.clock import SystemClock
+from tests.support.databases import SERVERS, Backend, opened, run_sql
 from tests.support.processes import BOUND, IMPATIENT, processes_of, run_module
 
 DEMO = [sys.executable, "-P", "-m", "cli", "demo"]
@@ -57,6 +63,46 @@ def test_without_a_file_it_makes_orders_and_leaves_nothing_behind(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.timeout(DEMO_BOUND + BOUND)
+@pytest.mark.parametrize("backend", SERVERS, indirect=True)
+def test_it_passes_on_database_servers_by_naming_them_with_several_order_servers_and_schedulers(
+    backend: Backend, tmp_path: Path
+) -> None:
+    urls = {"payment_database_url": backend.fresh(), "order_database_url": backend.fresh()}
+    place = tmp_path / "place"
+    several = ("--order-servers", "2", "--schedulers", "2", "--directory", str(place))
+    told = _demo("--count", "100", *several, settings=urls)
+
+    assert "starting payment-server, scheduler, scheduler-2, order-server, order-server-2\n" in told
+    assert "order-server killed (SIGKILL) right after report 50 was answered" in told
+    assert "PASSED: 100 of 100 orders payable, every one paid exactly once" in told
+    assert sorted(path.suffix for path in place.iterdir()) == [".log"] * 5
+    with opened(urls["payment_database_url"], SystemClock()) as database:
+        spread = run_sql(database, "SELECT COUNT(*) FROM payment GROUP BY notify_url")
+    assert sum(number for (number,) in spread) == 100
+    assert len(spread) == 2
+    for url in urls.values():
+        backend.take_back(url)
+
+
+@pytest.mark.parametrize("side", ["payment", "order"])
+def test_a_database_that_holds_rows_is_refused_and_left_as_it_is(side: str, tmp_path: Path) -> None:
+    file = tmp_path / "precious.db"
+    with closing(sqlite3.connect(file)) as database:
+        database.executescript("CREATE TABLE ledger (entry TEXT); INSERT INTO ledger VALUES ('kept')")
+    ended = run_module("cli", "demo", settings={f"{side}_database_url": f"sqlite:///{file}"})
+
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr == (
+        f"paylatch: PAYLATCH_{side.upper()}_DATABASE_URL is 'sqlite:///{file}', which has rows in ledger: "
+        "the demonstration needs a database without any, and leaves this one as it is\n"
+    )
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT name FROM sqlite_master").fetchall() == [("ledger",)]
+        assert database.execute("SELECT entry FROM ledger").fetchall() == [("kept",)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_interrupted_it_ends_its_processes_and_leaves_nothing_behind(number: signal.Signals, tmp_path: Path) -> None:
     with subprocess.Popen(
@@ -87,11 +133,11 @@ def test_orders_that_cannot_be_read_exactly_are_refused_before_anything_starts(t
     )
 
 
-def _demo(*arguments: str, temporary: Path | None = None) -> str:
+def _demo(*arguments: str, temporary: Path | None = None, settings: Mapping[str, str] = MappingProxyType({})) -> str:
     """What a demonstration that passes says, wide enough that no line is broken."""
     ended = subprocess.run(
         [*DEMO, *arguments],
-        env=_environment(temporary),
+        env=_environment(temporary, settings),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -102,5 +148,6 @@ def _demo(*arguments: str, temporary: Path | None = None) -> str:
     return ended.stdout
 
 
-def _environment(temporary: Path | None) -> dict[str, str]:
-    return environment(IMPATIENT) | {"COLUMNS": "250"} | ({"TMPDIR": str(temporary)} if temporary else {})
+def _environment(temporary: Path | None, settings: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    place = {"TMPDIR": str(temporary)} if temporary else {}
+    return environment({**IMPATIENT, **settings}) | {"COLUMNS": "250"} | place

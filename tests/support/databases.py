@@ -14,15 +14,12 @@ from core.store.database import Database
 from core.store.dialect.mysql import MySql
 from core.store.dialect.postgresql import PostgreSql
 from core.store.dialect.sqlite import Sqlite
-from core.store.migrate import Schema, migrate
+from core.store.migrate import HISTORY, Schema, migrate
 from tests.support.servers import ALL_REQUIRED, MYSQL_URL, MySqlServer, PostgreSqlServer, Server
 
 REFUSED = r"(?i)constraint|value too long|data too long|cannot be null|incorrect integer|invalid input syntax"
 """What the engines say of a row that the schema forbids."""
 
-
-HISTORY = "schema_migration"
-"""The table of the migrations that were applied."""
 
 _IN_PUBLIC = "relnamespace = 'public'::regnamespace"
 _POSTGRESQL_SCHEMA = (
@@ -118,6 +115,9 @@ BACKENDS: dict[str, Callable[[Path, str], Backend]] = {
 
 ASKED_FOR = [name for name in BACKENDS if name != "mysql" or ALL_REQUIRED or MYSQL_URL]
 """Those a run of the tests uses: MariaDB if all are asked for or one was named."""
+
+SERVERS = [name for name in ASKED_FOR if name != "sqlite"]
+"""Those of them that are servers: for `@pytest.mark.parametrize("backend", SERVERS, indirect=True)`."""
 
 
 @contextmanager

@@ -19,10 +19,15 @@ def dialect_of(url: str) -> Dialect:
     Raises:
         ValueError: it names none that is known here, or lacks something. The text never repeats the URL.
     """
-    engine = ENGINES.get(url.partition("://")[0])
+    engine = ENGINES.get(engine_of(url))
     if engine is None:
         raise ValueError("must be sqlite:///path, postgresql://… or mysql://…")
     return engine(url)
+
+
+def engine_of(url: str) -> str:
+    """The name of the engine that a URL asks for: its scheme."""
+    return url.partition("://")[0]
 
 
 def shown(url: str) -> str:

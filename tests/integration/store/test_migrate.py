@@ -12,11 +12,11 @@ from playhouse.migrations import Runner
 from core.rules.errors import Unavailable
 from core.store import migrate as migrations
 from core.store.dialect import mysql, postgresql, sqlite
-from core.store.migrate import Schema, WrongSchema, migrate, require_current
+from core.store.migrate import HISTORY, Schema, WrongSchema, migrate, require_current
 from order_server import tables as order_tables
 from payment_server import tables as payment_tables
 from tests.support.clock import TestClock
-from tests.support.databases import HISTORY, Backend, opened, run_sql, schema_of
+from tests.support.databases import Backend, opened, run_sql, schema_of
 
 MODELS: dict[Schema, Sequence[Any]] = {Schema.PAYMENT: payment_tables.TABLES, Schema.ORDER: order_tables.TABLES}
 OTHER = {Schema.PAYMENT: Schema.ORDER, Schema.ORDER: Schema.PAYMENT}

@@ -40,6 +40,19 @@ def test_the_payment_server_is_stopped_first_and_whom_it_calls_last() -> None:
     assert [program.name for program in programs(Settings())] == ["payment-server", "scheduler", "order-server"]
 
 
+def test_further_processes_of_a_kind_are_numbered_and_each_is_told_its_own_address() -> None:
+    started = programs(Settings(), ["127.0.0.1:1"], ["127.0.0.1:2", "127.0.0.1:3"])
+
+    assert [(program.name, program.environment) for program in started] == [
+        ("payment-server", {"PAYLATCH_PAYMENT_ADDRESS": "127.0.0.1:50051"}),
+        ("scheduler", {"PAYLATCH_SCHEDULER_ADDRESS": "127.0.0.1:50053"}),
+        ("scheduler-2", {"PAYLATCH_SCHEDULER_ADDRESS": "127.0.0.1:1"}),
+        ("order-server", {"PAYLATCH_ORDER_ADDRESS": "127.0.0.1:50052"}),
+        ("order-server-2", {"PAYLATCH_ORDER_ADDRESS": "127.0.0.1:2"}),
+        ("order-server-3", {"PAYLATCH_ORDER_ADDRESS": "127.0.0.1:3"}),
+    ]
+
+
 def test_children_get_this_environment_and_the_settings_on_top(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYLATCH_LOG_FORMAT", "text")
     monkeypatch.setenv("PAYLATCH_LOG_LEVEL", "debug")
