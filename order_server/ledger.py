@@ -5,7 +5,7 @@ ledger collected.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from core.rules.codes import Disposition, OrderPaymentStatus, OrderStatus
 from core.rules.errors import AlreadyExists, NotFound
@@ -21,16 +21,14 @@ from order_server.rules import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TakenDown:
+class TakenDown(NamedTuple):
     """A notification as it came first, and what became of it."""
 
     notification: Notification
     disposition: Disposition
 
 
-@dataclass(frozen=True, slots=True)
-class Notified:
+class Notified(NamedTuple):
     """The answer to a notification. differs: it repeats another trade_no or settle_time than the first had."""
 
     disposition: Disposition

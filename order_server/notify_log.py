@@ -3,6 +3,7 @@
 Event names are stable: alerts are built on them. `order_notify.content_conflict` is an alarm.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ class NotifyLog:
     def __init__(self, log: Logger) -> None:
         # Bound once: an unbound structlog logger is put together anew at every line.
         self._log = log.bind()
+        self._tells_all = self._log.is_enabled_for(logging.DEBUG)
 
     def answers(self, notifications: Sequence[Notification], answers: Sequence[Notified | Exception]) -> None:
         """Log what `answers` say of `notifications`. A crash is left to whoever answers the call."""
@@ -40,10 +42,10 @@ class NotifyLog:
             self._line("warning", "order_notify.details_differ", notification)
         if answer.is_repeated:
             successes["repeated"] += 1
-            self._line("debug", "order_notify.repeated", notification)
+            self._detail("order_notify.repeated", notification)
         elif answer.disposition is Disposition.APPLIED:
             successes["applied"] += 1
-            self._line("debug", "order_notify.applied", notification)
+            self._detail("order_notify.applied", notification)
         elif answer.disposition is Disposition.IGNORED:
             self._line("info", "order_notify.ignored", notification)
         else:
@@ -56,6 +58,11 @@ class NotifyLog:
             self._line("warning", "order_notify.order_not_found", notification)
         else:
             self._line("warning", "order_notify.failed", notification, reason=error.reason)
+
+    def _detail(self, event: str, notification: Notification) -> None:
+        """A line that is only told at DEBUG: not even put together otherwise, there is one for every notification."""
+        if self._tells_all:
+            self._line("debug", event, notification)
 
     def _line(self, level: str, event: str, notification: Notification, **more: str) -> None:
         getattr(self._log, level)(

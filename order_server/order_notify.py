@@ -13,7 +13,7 @@ from order_server.ledger import Ledger, Notified, TakenDown
 from order_server.notifies import key_of, rows_by_key
 from order_server.notify_log import NotifyLog
 from order_server.order_changes import OrderChanges
-from order_server.order_rows import state_of
+from order_server.order_rows import STATE, state_of
 from order_server.rules import Notification, OrderState, PaymentKey
 from order_server.tables import Order, OrderPaymentNotify
 
@@ -76,7 +76,7 @@ class OrderNotify:
 
 def _held_orders(tx: Transaction, notifications: Sequence[Notification]) -> Mapping[str, OrderState]:
     order_nos = sorted({notification.order_no for notification in notifications})
-    rows = tx.by_keys(Order, (Order.order_no,), [(order_no,) for order_no in order_nos], lock=True)
+    rows = tx.by_keys(Order, (Order.order_no,), [(order_no,) for order_no in order_nos], columns=STATE, lock=True)
     return {row.order_no: state_of(row) for row in rows}
 
 

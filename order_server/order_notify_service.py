@@ -43,13 +43,12 @@ class OrderNotifyService(pb_grpc.OrderNotifyServiceServicer):
         return pb.BatchOrderNotifyResponse(results=results)
 
     def _result(self, item: pb.OrderNotifyRequest, answer: Answer) -> pb.BatchOrderNotifyResult:
-        result = pb.BatchOrderNotifyResult(platform_id=item.platform_id, payment_code=item.payment_code)
+        platform_id, payment_code = item.platform_id, item.payment_code
         if isinstance(answer, Exception):
-            key = {"platform_id": item.platform_id, "payment_code": item.payment_code}
-            result.error.CopyFrom(item_failure(self._log, answer, **key))
-        else:
-            result.response.CopyFrom(messages.notified_message(answer))
-        return result
+            error = item_failure(self._log, answer, platform_id=platform_id, payment_code=payment_code)
+            return pb.BatchOrderNotifyResult(platform_id=platform_id, payment_code=payment_code, error=error)
+        response = messages.notified_message(answer)
+        return pb.BatchOrderNotifyResult(platform_id=platform_id, payment_code=payment_code, response=response)
 
 
 def _read(item: pb.OrderNotifyRequest) -> Notification | InvalidInput:

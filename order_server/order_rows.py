@@ -46,8 +46,20 @@ def order_row(tx: Transaction, order_no: str, *, lock: bool = False) -> Row:
     return rows[0]
 
 
+STATE = (
+    Order.order_no,
+    Order.amount_minor,
+    Order.currency_code,
+    Order.order_status,
+    Order.payment_status,
+    Order.paid_platform_id,
+    Order.paid_payment_code,
+)
+"""The columns that an order's state is made of."""
+
+
 def state_of(order: Row) -> OrderState:
-    """The state of a row of `order`."""
+    """The state of a row of `order`, which has at least the columns of STATE."""
     return OrderState(order.amount_minor, order.currency_code, order.order_status, order.payment_status, paid_by(order))
 
 

@@ -1,6 +1,5 @@
 """What a notification does to an order (SPEC 5). Pure: decides and names the moves, never touches a row."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import NamedTuple
@@ -27,8 +26,7 @@ class PaymentKey(NamedTuple):
         return {"platform_id": self.platform_id, "payment_code": self.payment_code}
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(NamedTuple):
     """A fact about money: how the payment `key`, made for `order_no`, ended.
 
     amount_minor: what was paid or tried, in the minor unit of `currency_code`.
@@ -49,8 +47,7 @@ class Notification:
         return self.order_no, self.outcome, self.amount_minor, self.currency_code
 
 
-@dataclass(frozen=True, slots=True)
-class OrderState:
+class OrderState(NamedTuple):
     """As much of an order as decides what a notification does to it. `paid_by` is set when it is paid."""
 
     amount_minor: int
@@ -81,8 +78,7 @@ class OrderMoves(NamedTuple):
     payment: Move | None
 
 
-@dataclass(frozen=True, slots=True)
-class OrderChange:
+class OrderChange(NamedTuple):
     """The moves of one order, by whom and why.
 
     paid_by: set when they make it paid. change_id: one call's own, for changes that are not idempotent by a key.

@@ -1,5 +1,6 @@
 """Delivering a claim: wait for the connection, call, record. Owns the recording transaction and what is logged."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -36,6 +37,7 @@ class Delivery:
         self._caller = caller
         self._policy = policy
         self._log = log
+        self._tells_all = log.is_enabled_for(logging.DEBUG)
 
     def deliver(self, claim: Claim) -> Recorded:
         """Call the target with the claimed rows and record what came of each."""
@@ -84,7 +86,9 @@ class Delivery:
         if recorded.stale:
             self._log.warning("notify.stale", target=target, count=recorded.stale)
         for row in called:
-            self._tell_row(target, row, outcomes[row.schedule_id])
+            outcome = outcomes[row.schedule_id]
+            if self._tells_all or not isinstance(outcome, Delivered):
+                self._tell_row(target, row, outcome)
 
     def _tell_row(self, target: str, row: ClaimedRow, outcome: Outcome) -> None:
         about = {"platform_id": row.platform_id, "payment_code": row.payment_code, "attempt": row.attempt}

@@ -20,6 +20,27 @@ from core.store.transaction import Row, Transaction
 
 RETRY = SCHEDULE.move(ScheduleStatus.NOTIFYING, "retry")
 
+_READ = (
+    NotifySchedule.id,
+    NotifySchedule.payment_id,
+    NotifySchedule.platform_id,
+    NotifySchedule.payment_code,
+    NotifySchedule.notify_url,
+    NotifySchedule.notify_content,
+    NotifySchedule.notify_status,
+    NotifySchedule.give_up_time,
+    NotifySchedule.notify_count,
+    NotifySchedule.attempt_count,
+    NotifySchedule.lapse_count,
+    NotifySchedule.batch_limit,
+    NotifySchedule.claim_token,
+    NotifySchedule.claimed_by,
+    NotifySchedule.claim_time,
+    NotifySchedule.last_code,
+    NotifySchedule.last_message,
+)
+"""What claiming needs to know of a row; reading the rest would cost more than the claim."""
+
 
 def claim(tx: Transaction, target: str, lease: Lease, policy: OutboxPolicy, recorded: Recorded) -> Claim | None:
     """Claim the next rows of `target`, in order of due time, or None when there is nothing to call it with.
@@ -62,7 +83,7 @@ def _in_turn(tx: Transaction, query: Any, policy: OutboxPolicy) -> list[Row]:
 
 
 def _notifying(target: str) -> Any:
-    return NotifySchedule.select().where(
+    return NotifySchedule.select(*_READ).where(
         NotifySchedule.notify_status == ScheduleStatus.NOTIFYING, NotifySchedule.notify_url == target
     )
 

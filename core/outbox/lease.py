@@ -3,6 +3,7 @@
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from core.clock import Clock
 from core.store.transaction import Row
@@ -30,8 +31,7 @@ class Lease:
         return self.length - timedelta(seconds=clock.monotonic() - self.started)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedRow:
+class ClaimedRow(NamedTuple):
     """One row under a lease. content: the serialized OrderNotifyRequest. attempt: its number in the ledger."""
 
     lease: Lease

@@ -18,6 +18,23 @@ from core.rules.limits import clean_text
 from core.rules.outcome import OK, Delivered, Outcome, Refused, TryAgain
 from core.store.transaction import Row, Transaction
 
+_READ = (
+    NotifySchedule.id,
+    NotifySchedule.payment_id,
+    NotifySchedule.platform_id,
+    NotifySchedule.payment_code,
+    NotifySchedule.notify_url,
+    NotifySchedule.notify_status,
+    NotifySchedule.give_up_time,
+    NotifySchedule.notify_count,
+    NotifySchedule.attempt_count,
+    NotifySchedule.reopened_attempt,
+    NotifySchedule.claim_token,
+    NotifySchedule.claimed_by,
+    NotifySchedule.claim_time,
+)
+"""What recording needs to know of a row; reading the rest would cost more than writing it."""
+
 UNCLAIMED = {"claim_token": None, "claimed_by": None, "claim_time": None}
 """What a row is set to when nobody holds it any more."""
 
@@ -125,7 +142,9 @@ def _finish(tx: Transaction, status: ScheduleStatus, rows: Sequence[Row]) -> Non
 
 
 def _mark_notified(tx: Transaction, delivered: Mapping[int, Delivered]) -> None:
-    results = tx.by_keys(PaymentResult, [PaymentResult.payment_id], [[payment_id] for payment_id in delivered])
+    columns = [PaymentResult.id, PaymentResult.payment_id, PaymentResult.notify_status]
+    wanted = [[payment_id] for payment_id in delivered]
+    results = tx.by_keys(PaymentResult, [PaymentResult.payment_id], wanted, columns=columns)
     changes = [
         {"id": r.id, "disposition": delivered[r.payment_id].disposition, "update_time": tx.now}
         for r in results
@@ -234,4 +253,5 @@ def _given_back_before(tx: Transaction, rows: Sequence[ClaimedRow]) -> int:
 
 
 def _locked_rows(tx: Transaction, schedule_ids: Sequence[int]) -> list[Row]:
-    return tx.by_keys(NotifySchedule, [NotifySchedule.id], [[schedule_id] for schedule_id in schedule_ids], lock=True)
+    wanted = [[schedule_id] for schedule_id in schedule_ids]
+    return tx.by_keys(NotifySchedule, [NotifySchedule.id], wanted, columns=_READ, lock=True)

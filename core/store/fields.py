@@ -52,6 +52,7 @@ class CodeField(SmallIntegerField):
 
     def __init__(self, codes: type[IntEnum], **options: Any) -> None:
         self.codes = codes
+        self._code_of = {int(code): code for code in codes}
         super().__init__(**options)
 
     def bind(self, model: Any, name: str, set_attribute: bool = True) -> None:
@@ -65,7 +66,10 @@ class CodeField(SmallIntegerField):
         return None if value is None else int(value)
 
     def python_value(self, value: int | None) -> IntEnum | None:
-        """The code of a number."""
+        """The code of a number. ValueError if there is none."""
+        return self._code_of[value] if value in self._code_of else self._unknown(value)
+
+    def _unknown(self, value: int | None) -> IntEnum | None:
         return None if value is None else self.codes(value)
 
 

@@ -73,6 +73,9 @@ class Transaction:
         skip_locked: leave out rows that somebody else holds, instead of waiting for them.
         """
         query = self._dialect.locked(query, skip_locked=skip_locked) if lock else query
+        columns = query.selected_columns
+        if all(isinstance(column, Field) for column in columns):
+            return self._run(lambda database: _rows(columns, database.execute(query)))
         return self._run(lambda database: list(query.namedtuples().execute(database)))
 
     def row(self, query: Any, *, lock: bool = False) -> Row | None:
@@ -85,9 +88,15 @@ class Transaction:
         return int(self._run(query.count))
 
     def by_keys(
-        self, model: type[Model], keys: Sequence[Field[Any]], wanted: Iterable[Sequence[Any]], *, lock: bool = False
+        self,
+        model: type[Model],
+        keys: Sequence[Field[Any]],
+        wanted: Iterable[Sequence[Any]],
+        *,
+        columns: Sequence[Field[Any]] = (),
+        lock: bool = False,
     ) -> list[Row]:
-        """All columns of the rows whose `keys` equal any of the `wanted` ones, in no promised order.
+        """The `columns`, or all, of the rows whose `keys` equal any of the `wanted` ones, in no promised order.
 
         With `lock`, nobody else changes them until this transaction ends. Locks are taken in the order of the keys, so
         that two transactions never wait for each other in a circle.
@@ -95,16 +104,16 @@ class Transaction:
         values = sorted({tuple(value) for value in wanted})
         if not values:
             return []
-        fields = _fields(model)
+        columns = columns or _fields(model)
         own = [
             (key, [key.db_value(value) for value in column])
             for key, column in zip(keys, zip(*values, strict=True), strict=True)
         ]
-        found = self._run(
-            lambda database: list(self._dialect.select(database, _table(model), fields, Rows(own), lock=lock))
+        return self._run(
+            lambda database: _rows(
+                columns, self._dialect.select(database, _table(model), columns, Rows(own), lock=lock)
+            )
         )
-        row, decode = _row_type(model), [_decoder(field) for field in fields]
-        return [row(*(read(value) for read, value in zip(decode, columns, strict=True))) for columns in found]
 
     def insert(self, model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert all `rows`, which have the same columns. A taken key is a race: the transaction is run again."""
@@ -203,11 +212,18 @@ def _by_field(model: type[Model], values: Mapping[str, Any]) -> list[tuple[Field
     return [(_field(model, name), value) for name, value in values.items()]
 
 
-def _decoder(field: Field[Any]) -> Callable[[Any], Any]:
-    decoder: Callable[[Any], Any] = field.python_value
-    return decoder
+def _rows(columns: Sequence[Field[Any]], found: Iterable[Sequence[Any]]) -> list[Row]:
+    """What a driver found, decoded column by column: most columns are as the driver gives them."""
+    row = _row_type(tuple(column.name for column in columns))
+    by_column = zip(columns, zip(*found, strict=True), strict=False)  # where no row is, no column is
+    return list(map(row._make, zip(*(_decoded(column, values) for column, values in by_column), strict=True)))
+
+
+def _decoded(column: Field[Any], values: Iterable[Any]) -> Iterable[Any]:
+    is_plain = type(column).python_value is Field.python_value
+    return values if is_plain else map(column.python_value, values)
 
 
 @cache
-def _row_type(model: type[Model]) -> Any:
-    return namedtuple(f"{model.__name__}Row", [field.name for field in _fields(model)])
+def _row_type(names: tuple[str, ...]) -> Any:
+    return namedtuple("Row", names)

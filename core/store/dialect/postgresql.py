@@ -220,7 +220,20 @@ class PostgreSql:
     def _own(self, rows: Rows) -> tuple[str, list[Any]]:
         """The own values of the rows as a table of a statement, and its parameters."""
         arrays = ", ".join(f"%s::{self._element_type(field)}[]" for field in rows.own_fields)
-        return f"unnest({arrays}) AS own({names(rows.own_fields)})", [list(values) for _, values in rows.own]
+        return f"unnest({arrays}) AS own({names(rows.own_fields)})", [_array(values) for _, values in rows.own]
 
     def _element_type(self, field: Field[Any]) -> str:
         return _ELEMENT_TYPES[field.field_type]
+
+
+def _array(values: Sequence[Any]) -> str:
+    """An array as PostgreSQL reads it. psycopg would write it value by value, which took a fifth of a batch's time."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+    if isinstance(value, bytes | bytearray):
+        return rf'"\\x{value.hex()}"'
+    return "NULL" if value is None else str(value)

@@ -1,0 +1,155 @@
+"""The system that is measured: two fresh databases, real processes on loopback, and the CPU time each of them took.
+
+Owns making and removing all of it. Decides nothing about what is measured.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+
+from cli.migrate import migrate_both
+from cli.ports import free_addresses
+from cli.processes import Child, Launch, Program, environment, programs
+from core.clock import SystemClock
+from core.settings import Settings, load_settings
+
+DEFAULT_POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_UTIME = 11  # of /proc/PID/stat, behind the name
+
+
+@dataclass(frozen=True, slots=True)
+class Urls:
+    """Where the two databases of a run are."""
+
+    payment: str
+    order: str
+
+
+@contextmanager
+def fresh_databases(engine: str, server: str = DEFAULT_POSTGRESQL) -> Iterator[Urls]:
+    """Two empty databases, gone in the end. engine: `postgresql`, on `server`, or `sqlite`, in files."""
+    if engine == "sqlite":
+        with tempfile.TemporaryDirectory(prefix="paylatch-benchmark-") as directory:
+            yield Urls(f"sqlite:///{directory}/payment.db", f"sqlite:///{directory}/order.db")
+        return
+    names = [f"paylatch_benchmark_{side}_{os.getpid()}" for side in ("payment", "order")]
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
+        try:
+            payment, order = (urlsplit(server)._replace(path=f"/{name}").geturl() for name in names)
+            yield Urls(payment, order)
+        finally:
+            for name in names:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+class System:
+    """The processes of one run. A context: whatever still runs in the end is killed."""
+
+    def __init__(self, urls: Urls, **overrides: str) -> None:
+        payment, order, scheduler = free_addresses(3)
+        self._overrides = {
+            "payment_database_url": urls.payment,
+            "order_database_url": urls.order,
+            "payment_address": payment,
+            "order_address": order,
+            "scheduler_address": scheduler,
+            "notify_targets": f"grpc://{order}",
+            **overrides,
+        }
+        self.urls = urls
+        self.settings: Settings = load_settings(**self._overrides)
+        self.children: dict[str, Child] = {}
+        self._logs = tempfile.TemporaryDirectory(prefix="paylatch-benchmark-logs-")
+        for _ in migrate_both(self.settings):
+            pass
+
+    def __enter__(self) -> "System":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self.children.values():
+            if not child.has_ended:
+                child.kill()
+        self._logs.cleanup()
+
+    def start(self, *names: str) -> None:
+        """Start these of the three processes, and wait until they serve."""
+        for program in programs(self.settings):
+            if program.name in names:
+                self.start_program(program)
+
+    def start_program(self, program: Program) -> None:
+        """Start a process with the settings of this system, and wait until it serves."""
+        launch = Launch(environment(self._overrides), SystemClock(), Path(self._logs.name))
+        child = Child(program, launch)
+        self.children[program.name] = child
+        child.wait_serving()
+
+    def cpu(self) -> Mapping[str, float]:
+        """Seconds of CPU so far, by process; those of PostgreSQL are its sessions in the two databases."""
+        taken = {name: _cpu(tree_of(child.pid)) for name, child in self.children.items()}
+        if self.urls.payment.startswith("postgresql"):
+            taken["postgresql, payment"] = _cpu(_sessions(self.urls.payment))
+            taken["postgresql, order"] = _cpu(_sessions(self.urls.order))
+        return taken
+
+    def memory(self) -> Mapping[str, float]:
+        """Resident MiB now, by process."""
+        return {name: sum(map(_resident, tree_of(child.pid))) for name, child in self.children.items()}
+
+
+def tree_of(pid: int) -> Sequence[int]:
+    """A process and all that came of it."""
+    try:
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        own = [int(child) for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [pid, *(each for child in own for each in tree_of(child))]
+
+
+def query(url: str, statement: str) -> Any:
+    """The first row of a SELECT, past the product."""
+    if url.startswith("sqlite"):
+        import sqlite3  # noqa: PLC0415 - one engine of two
+
+        with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60) as connection:
+            return connection.execute(statement).fetchone()
+    with psycopg.connect(url, autocommit=True) as connection:
+        return connection.execute(statement.encode()).fetchone()
+
+
+def _sessions(url: str) -> Sequence[int]:
+    with psycopg.connect(url, autocommit=True) as connection:
+        own = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return [pid for (pid,) in connection.execute(own)]
+
+
+def _cpu(pids: Sequence[int]) -> float:
+    return sum(_ticks(pid) for pid in pids) / _TICKS
+
+
+def _ticks(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0
+    return int(fields[_UTIME]) + int(fields[_UTIME + 1])
+
+
+def _resident(pid: int) -> float:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE / 2**20
+    except OSError:
+        return 0.0
