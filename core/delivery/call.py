@@ -14,6 +14,7 @@ from core.clock import Clock
 from core.outbox.lease import Claim, ClaimedRow
 from core.rpc.status import code_of, reason_of, retry_delay_of
 from core.rules.codes import Disposition
+from core.rules.errors import MALFORMED_REQUEST
 from core.rules.outcome import BREAKER_CODES, UNIMPLEMENTED, UNKNOWN, Delivered, Outcome, TryAgain, of_batch, of_item
 from paylatch.order.v1 import batch_pb2, order_notify_service_pb2, order_notify_service_pb2_grpc
 
@@ -99,8 +100,7 @@ class OrderNotifyCaller:
         try:
             response = stub.OrderNotify(_request(row), timeout=self._deadline.total_seconds())
         except grpc.RpcError as error:
-            code = code_of(error)
-            return code in BREAKER_CODES, of_item(code, _told(error), _wait(error))
+            return code_of(error) in BREAKER_CODES, _of_error(error)
         return False, _of_response(response)
 
 
@@ -117,6 +117,12 @@ def _of_result(
     if result.HasField("response"):
         return _of_response(result.response)
     return of_item(result.error.code or UNKNOWN, _told_of_item(result.error))
+
+
+def _of_error(error: grpc.RpcError) -> Outcome:
+    code, told, wait = code_of(error), _told(error), _wait(error)
+    # What was sent is a message: it was damaged on its way, and may arrive whole next time.
+    return TryAgain(code, told, wait) if reason_of(error) == MALFORMED_REQUEST else of_item(code, told, wait)
 
 
 def _of_response(response: order_notify_service_pb2.OrderNotifyResponse) -> Outcome:

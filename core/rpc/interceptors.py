@@ -3,12 +3,10 @@
 Never lets the text of an unexpected error out: the client gets an id, the log has the rest under it.
 """
 
-import functools
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import grpc
 
@@ -16,26 +14,12 @@ from core.clock import Clock
 from core.logs import Logger
 from core.rpc import status
 from core.rpc.call import Call
+from core.rpc.handlers import Behavior, Handler, behavior_of, with_behavior
 from core.rules.limits import clean_text
 
 _LONGEST_CALL_SECONDS = 300.0
 # Health and reflection: a watch that is cancelled has not failed, it has ended.
 _NOT_OURS = "/grpc."
-
-if TYPE_CHECKING:
-    _Handler = grpc.RpcMethodHandler[Any, Any]
-else:
-    _Handler = grpc.RpcMethodHandler
-_Behavior = Callable[..., Any]
-
-_MAKE_HANDLER = MappingProxyType(
-    {
-        (False, False): grpc.unary_unary_rpc_method_handler,
-        (False, True): grpc.unary_stream_rpc_method_handler,
-        (True, False): grpc.stream_unary_rpc_method_handler,
-        (True, True): grpc.stream_stream_rpc_method_handler,
-    }
-)
 
 
 def new_error_id() -> str:
@@ -70,29 +54,25 @@ class FailureInterceptor(grpc.ServerInterceptor):
 
     def intercept_service(
         self,
-        continuation: Callable[[grpc.HandlerCallDetails], _Handler | None],
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> _Handler | None:
+    ) -> Handler | None:
         """The handler of the call, with the care of this class around it."""
         method, handler = handler_call_details.method, continuation(handler_call_details)
         return handler if handler is None or method.startswith(_NOT_OURS) else self._wrapped(method, handler)
 
-    def _wrapped(self, method: str, handler: _Handler) -> _Handler:
-        behavior = _behavior_of(handler)
+    def _wrapped(self, method: str, handler: Handler) -> Handler:
         wrap = self._streaming if handler.response_streaming else self._answering
-        # `wraps` also hands on the attribute by which grpc picks the threads of a handler.
-        wrapped = functools.wraps(behavior)(wrap(method, behavior))
-        make = _MAKE_HANDLER[handler.request_streaming, handler.response_streaming]
-        return make(wrapped, handler.request_deserializer, handler.response_serializer)
+        return with_behavior(handler, wrap(method, behavior_of(handler)), handler.request_deserializer)
 
-    def _answering(self, method: str, behavior: _Behavior) -> _Behavior:
+    def _answering(self, method: str, behavior: Behavior) -> Behavior:
         def handle(request: Any, context: grpc.ServicerContext) -> Any:
             with self._care(method, context) as call:
                 return behavior(request, call)
 
         return handle
 
-    def _streaming(self, method: str, behavior: _Behavior) -> _Behavior:
+    def _streaming(self, method: str, behavior: Behavior) -> Behavior:
         def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             with self._care(method, context) as call:
                 yield from behavior(request, call)
@@ -134,8 +114,3 @@ class FailureInterceptor(grpc.ServerInterceptor):
 def _is_clients_leave(call: Call, error: Exception) -> bool:
     """Whether grpc itself raised `error` in the handler, because nobody waits for the answer any more."""
     return isinstance(error, grpc.RpcError) and not call.is_active()
-
-
-def _behavior_of(handler: _Handler) -> _Behavior:
-    behaviors = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)
-    return next(behavior for behavior in behaviors if behavior is not None)

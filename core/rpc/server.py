@@ -10,6 +10,7 @@ import grpc
 from core.clock import Clock
 from core.logs import Logger
 from core.rpc import health
+from core.rpc.decoding import DecodingInterceptor
 from core.rpc.interceptors import FailureInterceptor
 from core.rpc.pools import WorkerPool
 from core.rpc.reflection import Reflection
@@ -54,7 +55,7 @@ class RpcServer:
         self._workers = WorkerPool(self._options.workers, "rpc")
         self._server = grpc.server(
             self._workers,
-            interceptors=[FailureInterceptor(log, clock), *interceptors],
+            interceptors=[FailureInterceptor(log, clock), *interceptors, DecodingInterceptor()],
             options=_channel_arguments(self._options),
         )
         self._reflection = Reflection()

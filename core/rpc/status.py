@@ -25,6 +25,7 @@ _LONGEST_WAIT = timedelta(days=365)
 _CODES: Mapping[type[errors.PaylatchError], grpc.StatusCode] = MappingProxyType(
     {
         errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
+        errors.MalformedRequest: grpc.StatusCode.INVALID_ARGUMENT,
         errors.NotFound: grpc.StatusCode.NOT_FOUND,
         errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
         errors.NotAllowed: grpc.StatusCode.FAILED_PRECONDITION,

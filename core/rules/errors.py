@@ -2,6 +2,7 @@
 
 PaylatchError
 ├── InvalidInput        a field is wrong: all wrong fields are named     INVALID_ARGUMENT
+├── MalformedRequest    the bytes are not the message they should be INVALID_ARGUMENT
 ├── NotFound            no such row                                      NOT_FOUND
 ├── AlreadyExists       the key is taken by other content                ALREADY_EXISTS
 ├── NotAllowed          the row's present state forbids it               FAILED_PRECONDITION
@@ -13,6 +14,9 @@ PaylatchError
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+MALFORMED_REQUEST = "MALFORMED_REQUEST"
+"""The reason of a request that could not be read: it speaks of the call, and not of what was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,16 @@ class InvalidInput(PaylatchError):
         self.violations = tuple(violations)
         message = "; ".join(f"{v.field}: {v.description}" for v in self.violations)
         super().__init__(message, reason="INVALID_FIELDS")
+
+
+class MalformedRequest(PaylatchError):
+    """The bytes of a request are not its message. Nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the request is not the message of this method: it was damaged on its way, or made by another contract",
+            reason=MALFORMED_REQUEST,
+        )
 
 
 class NotFound(PaylatchError):

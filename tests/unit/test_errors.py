@@ -7,6 +7,7 @@ from core.rules.errors import (
     FieldViolation,
     IllegalEvent,
     InvalidInput,
+    MalformedRequest,
     NotAllowed,
     NotFound,
     Overloaded,
@@ -17,6 +18,7 @@ from core.rules.errors import (
 
 EVERY_ERROR = [
     InvalidInput([FieldViolation("order_no", "is ''"), FieldViolation("amount_minor", "is 0")]),
+    MalformedRequest(),
     NotFound("there is none", reason="ORDER_NOT_FOUND"),
     AlreadyExists("it is there", reason="ORDER_DIFFERS", metadata={"fields": "amount_minor"}),
     NotAllowed("not now", reason="CLAIMED", violations=[Precondition("LEASE", "alipay/P-1", "is held")]),

@@ -1,6 +1,6 @@
 """What the tests of the order server say often, said shortly."""
 
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,12 +65,13 @@ def item(sku: str, quantity: int, kind: Any = GOODS) -> order_pb2.OrderItem:
 
 @dataclass(frozen=True)
 class OrderSide:
-    """An order server and its stubs. log: every line it logged."""
+    """An order server, its database and stubs. log: every line it logged."""
 
     database: Database
     clock: TestClock
     orders: OrderServiceStub
     notifies: OrderNotifyServiceStub
+    channel: grpc.Channel
     log: Sequence[MutableMapping[str, Any]]
 
     def create(self, order_no: str = "O-1", *items: order_pb2.OrderItem, amount: int = 1_000) -> order_pb2.Order:
@@ -126,6 +127,9 @@ class OrderSide:
     def events(self, event: str) -> Sequence[MutableMapping[str, Any]]:
         """The log lines of one event."""
         return [line for line in self.log if line["event"] == event]
+
+
+StartOrderSide = Callable[..., OrderSide]
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from peewee import OperationalError
 
 from paylatch.order.v1 import order_enums_pb2 as enums
 from paylatch.order.v1 import order_service_pb2 as pb
-from tests.integration.order_server.conftest import StartOrderSide
 from tests.integration.order_server.order_side import (
     ACT,
     APPLIED,
@@ -18,6 +17,7 @@ from tests.integration.order_server.order_side import (
     PAID_PAID,
     VOUCHER,
     OrderSide,
+    StartOrderSide,
     item,
     notification,
     refused,

@@ -16,13 +16,13 @@ from order_server.tables import Voucher
 from paylatch.order.v1 import order_enums_pb2 as enums
 from paylatch.order.v1 import order_pb2
 from paylatch.order.v1 import order_service_pb2 as pb
-from tests.integration.order_server.conftest import StartOrderSide
 from tests.integration.order_server.order_side import (
     APPLIED,
     DECISION,
     PAID_PAID,
     VOUCHER,
     OrderSide,
+    StartOrderSide,
     item,
     notification,
     refused,

@@ -1,6 +1,6 @@
 """A payment server as tests speak to it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,13 @@ FAILED = payment_enums_pb2.PAYMENT_STATUS_FAILED
 
 @dataclass(frozen=True, slots=True)
 class PaymentSide:
-    """Its stubs, its database to look into, and what it logged."""
+    """Its stubs, its database to look into (and as the server itself holds it), and what it logged."""
 
     database: Database
+    held: Database
     payments: PaymentServiceStub
     schedules: NotifyScheduleServiceStub
+    channel: grpc.Channel
     notify_url: str
     logged: Sequence[Any]
 
@@ -75,6 +77,9 @@ class PaymentSide:
     def rows(self, model: Any) -> list[Any]:
         """All rows of a table."""
         return self.database.read(lambda tx: tx.rows(model.select()))
+
+
+StartPaymentSide = Callable[..., PaymentSide]
 
 
 def details_of(error: grpc.RpcError, kind: Any) -> Any:

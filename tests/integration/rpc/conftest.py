@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import grpc
@@ -69,10 +70,13 @@ def serve(log: Logger) -> Iterator[Serve]:
     with ExitStack() as running:
 
         def start(
-            options: ServerOptions | None = None, streams: dict[str, Behavior] | None = None, **methods: Behavior
+            options: ServerOptions | None = None,
+            streams: dict[str, Behavior] | None = None,
+            reading: Behavior | None = None,
+            **methods: Behavior,
         ) -> Server:
             rpc = RpcServer(log, SystemClock(), options)
-            rpc.add(register_methods, (methods, streams or {}), SERVICE)
+            rpc.add(partial(register_methods, reading=reading), (methods, streams or {}), SERVICE)
             server = Server(rpc, rpc.bind("127.0.0.1:0"))
             rpc.start()
             running.callback(server.close)
@@ -81,11 +85,13 @@ def serve(log: Logger) -> Iterator[Serve]:
         yield start
 
 
-def register_methods(servicer: tuple[dict[str, Behavior], dict[str, Behavior]], server: grpc.Server) -> None:
-    """Register functions as generated code registers a servicer."""
+def register_methods(
+    servicer: tuple[dict[str, Behavior], dict[str, Behavior]], server: grpc.Server, reading: Behavior | None = None
+) -> None:
+    """Register functions as generated code registers a servicer. reading: makes a request of bytes."""
     methods, streams = servicer
     handlers: dict[str, grpc.RpcMethodHandler[Any, Any]]
-    handlers = {name: grpc.unary_unary_rpc_method_handler(method) for name, method in methods.items()}
-    handlers |= {name: grpc.unary_stream_rpc_method_handler(stream) for name, stream in streams.items()}
+    handlers = {name: grpc.unary_unary_rpc_method_handler(method, reading) for name, method in methods.items()}
+    handlers |= {name: grpc.unary_stream_rpc_method_handler(stream, reading) for name, stream in streams.items()}
     server.add_registered_method_handlers(SERVICE, handlers)
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])

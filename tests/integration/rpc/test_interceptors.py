@@ -4,11 +4,12 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from core.rpc.status import reason_of
-from core.rules.errors import AlreadyExists, FieldViolation, IllegalEvent, InvalidInput
+from core.rules.errors import MALFORMED_REQUEST, AlreadyExists, FieldViolation, IllegalEvent, InvalidInput
 from tests.integration.rpc.conftest import Events, Serve
 
 SECRET = "postgresql://paylatch:hunter2@db/payment"  # must not get out
@@ -255,3 +256,23 @@ def test_a_handler_never_believes_it_has_years(serve: Serve, timeout: float | No
     server = serve(Look=handle)
     server.call("Look", timeout=timeout)
     assert at_most - 3 < left[0] < at_most + 0.5
+
+
+class TestARequestThatIsNoMessage:
+    """grpc's own answer to it is INTERNAL, and a traceback in the log."""
+
+    @pytest.mark.parametrize("method", ["Once", "Many"])
+    def test_is_refused_as_the_callers_fault_and_never_handled(self, serve: Serve, events: Events, method: str) -> None:
+        def unreadable(_: bytes) -> bytes:
+            raise DecodeError(SECRET)
+
+        handled: list[bytes] = []
+        server = serve(reading=unreadable, streams={"Many": handled.append}, Once=handled.append)
+        with pytest.raises(grpc.RpcError) as failed:
+            list(server.stream(method)) if method == "Many" else server.call(method)
+
+        assert failed.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert reason_of(failed.value) == MALFORMED_REQUEST
+        assert SECRET not in everything_of(failed.value)
+        assert handled == []
+        assert [(event["event"], event["code"]) for event in events] == [("rpc.failed", "INVALID_ARGUMENT")]

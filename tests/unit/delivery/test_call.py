@@ -10,6 +10,7 @@ from core.delivery.call import Answers, OrderNotifyCaller
 from core.outbox.lease import Claim, ClaimedRow, Lease
 from core.rules import outcome
 from core.rules.codes import Disposition
+from core.rules.errors import MALFORMED_REQUEST
 from core.rules.outcome import BREAKER_CODES, REFUSALS, Delivered, Refused, TryAgain
 from paylatch.order.v1.order_notify_service_pb2 import (
     BatchOrderNotifyRequest,
@@ -243,6 +244,13 @@ class TestACallThatFails:
 
         receiver.single = fail
         assert call(1).outcomes == {1: TryAgain(5, "ORDER_NOT_FOUND: no such order")}
+
+    def test_because_it_was_damaged_on_its_way_is_made_again(self, call: Calling, receiver: Receiver) -> None:
+        def fail(_: object) -> OrderNotifyResponse:
+            raise failure("INVALID_ARGUMENT", reason=MALFORMED_REQUEST)
+
+        receiver.single = fail
+        assert call(1).outcomes == {1: TryAgain(outcome.INVALID_ARGUMENT, "MALFORMED_REQUEST: no")}
 
     def test_without_words_says_so(self, call: Calling, receiver: Receiver) -> None:
         receiver.single = _fails("UNAVAILABLE", "")

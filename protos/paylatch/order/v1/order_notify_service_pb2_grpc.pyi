@@ -17,7 +17,8 @@ class OrderNotifyServiceStub:
     the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
     (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
     send the same again, it decides. FAILED_PRECONDITION is never answered.
     """
@@ -48,7 +49,8 @@ class OrderNotifyServiceServicer(metaclass=_abc_1.ABCMeta):
     the answer says what became of it, as committed. An OK is proof of effect, not merely of receipt.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    ABORTED (CONTENDED) and RESOURCE_EXHAUSTED (OVERLOADED): nothing was done; UNAVAILABLE
     (DATABASE_UNAVAILABLE, DATABASE_BUSY, RESULT_UNKNOWN). After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown:
     send the same again, it decides. FAILED_PRECONDITION is never answered.
     """

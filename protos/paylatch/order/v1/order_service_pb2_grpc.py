@@ -29,7 +29,8 @@ class OrderServiceStub:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
@@ -140,7 +141,8 @@ class OrderServiceServicer:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.
@@ -413,7 +415,8 @@ class OrderService:
     """Creates orders, moves them along, and shows and settles what waits for a person.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown.

@@ -16,7 +16,8 @@ class NotifyScheduleServiceStub:
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown: look, then decide. Get and List change nothing.
@@ -54,7 +55,8 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED of a call that changes something its
     effect is unknown: look, then decide. Get and List change nothing.

@@ -29,7 +29,8 @@ class PaymentServiceStub:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
     decides it. Get, List and BatchGet change nothing.
@@ -77,7 +78,8 @@ class PaymentServiceServicer:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
     decides it. Get, List and BatchGet change nothing.
@@ -182,7 +184,8 @@ class PaymentService:
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
 
     Errors of every RPC here, with google.rpc.Status details: INVALID_ARGUMENT (INVALID_FIELDS, one BadRequest violation
-    for each wrong field), RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
+    for each wrong field; MALFORMED_REQUEST: the bytes are not the message, they may have been damaged on their way),
+    RESOURCE_EXHAUSTED (OVERLOADED, nothing was done) and UNAVAILABLE (DATABASE_UNAVAILABLE,
     DATABASE_BUSY, RESULT_UNKNOWN); of those that change something also ABORTED (CONTENDED): others changed the same
     rows, nothing was done, call again. After UNAVAILABLE or DEADLINE_EXCEEDED the effect is unknown: the same call again
     decides it. Get, List and BatchGet change nothing.

@@ -1,0 +1,128 @@
+"""Any bytes into every RPC: an answer with a clear code, no internal word, and bad input changes nothing (SPEC 9)."""
+
+from random import Random
+from typing import Any
+
+import grpc
+import pytest
+
+from core.store.database import Database
+from paylatch.order.v1 import order_service_pb2
+from tests.integration.order_server.order_side import AMOUNT_MISMATCH, VOUCHER, OrderSide, StartOrderSide, item
+from tests.integration.payment_server.payment_side import FAILED, PaymentSide, StartPaymentSide
+from tests.integration.properties.rpcs import Rpc, rows_of, rpcs_of
+from tests.support.fuzz import GARBAGE, Fuzz
+
+QUICK, THOROUGH = 12, 400
+"""Requests for each RPC."""
+
+PAYLATCH = "paylatch."
+
+
+@pytest.fixture
+def order_side(start_order_side: StartOrderSide) -> OrderSide:
+    """An order of every kind: new, paid, short of stock, cancelled; and payments that fit none."""
+    side = start_order_side()
+    side.stock("book", 1)
+    side.create("O-1")
+    side.create("O-2", item("book", 2), item("gift", 1, VOUCHER))
+    side.notify("P-2", "O-2")
+    side.create("O-3")
+    side.orders.CancelOrder(order_service_pb2.CancelOrderRequest(order_no="O-3", operator="a", description="b"))
+    side.notify("P-3", "O-3")
+    assert side.notify("P-4", "O-1", amount=999).disposition == AMOUNT_MISMATCH
+    return side
+
+
+@pytest.fixture
+def payment_side(start_payment_side: StartPaymentSide) -> PaymentSide:
+    """A payment of every kind."""
+    side = start_payment_side()
+    for number in range(1, 4):
+        side.create(payment_code=f"P-{number}", order_no=f"O-{number}", amount_minor=1_000)
+    side.report(payment_code="P-2")
+    side.report(FAILED, payment_code="P-3")
+    return side
+
+
+LIKELY: dict[str, Any] = {
+    "platform_id": ["alipay"],
+    "payment_code": ["P-1", "P-2", "P-3", "P-4", "P-9"],
+    "order_no": ["O-1", "O-2", "O-3", "O-9"],
+    "amount_minor": [1_000, 999],
+    "currency_code": ["USD", "EUR"],
+    "operator": ["alice"],
+    "reason": ["as the test wants it"],
+    "description": ["as the test wants it"],
+    "sku": ["book", "gift"],
+    "quantity": [1, 2],
+    "on_hand": [0, 5],
+    "name": ["take_inventory"],
+    "notify_url": ["grpc://127.0.0.1:1"],
+    "trade_no": ["T-1"],
+    "page_size": [0, 1, 1_000],
+    "page_token": [""],
+    "limit": [1, 1_000],
+    "seconds": [0, 1_700_000_000],
+    "nanos": [0, 999_999_999],
+    "service": ["", "paylatch.order.v1.OrderService"],
+}
+
+
+@pytest.mark.any_backend
+def test_every_service_is_found(order_side: OrderSide, payment_side: PaymentSide) -> None:
+    found = {rpc.path.split("/")[1] for side in (order_side, payment_side) for rpc in rpcs_of(side.channel)}
+
+    assert found == {
+        "paylatch.order.v1.OrderNotifyService",
+        "paylatch.order.v1.OrderService",
+        "paylatch.payment.v1.PaymentService",
+        "paylatch.payment.v1.NotifyScheduleService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+
+
+@pytest.mark.parametrize("count", [QUICK, pytest.param(THOROUGH, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+class TestAnyRequest:
+    def test_of_the_order_server(self, order_side: OrderSide, order_database: Database, count: int) -> None:
+        _call_all(order_side.channel, order_database, count)
+
+    def test_of_the_payment_server(self, payment_side: PaymentSide, payment_database: Database, count: int) -> None:
+        _call_all(payment_side.channel, payment_database, count)
+
+
+@pytest.mark.any_backend
+class TestGarbage:
+    def test_for_the_order_server(self, order_side: OrderSide, order_database: Database) -> None:
+        _call_with_garbage(order_side.channel, order_database)
+
+    def test_for_the_payment_server(self, payment_side: PaymentSide, payment_database: Database) -> None:
+        _call_with_garbage(payment_side.channel, payment_database)
+
+
+def _call_with_garbage(channel: grpc.Channel, database: Database) -> None:
+    for rpc in rpcs_of(channel):
+        for garbage in GARBAGE.values():
+            _call(rpc, garbage, database)
+
+
+def _call_all(channel: grpc.Channel, database: Database, count: int) -> None:
+    served = 0
+    for rpc in rpcs_of(channel):
+        fuzz = Fuzz(Random(rpc.path), LIKELY)
+        for _ in range(count if rpc.path.startswith("/" + PAYLATCH) else 2):
+            served += _call(rpc, fuzz.request(rpc.method.input_type), database)
+    assert served > count, "hardly a request was good for anything"
+
+
+def _call(rpc: Rpc, request: bytes, database: Database) -> bool:
+    """Whether it was served. All that must hold of the answer does."""
+    before = rows_of(database)
+    answer = rpc.call(request)
+    shown = f"{rpc.path} of {len(request)} bytes, {request[:1_000].hex()}"
+
+    assert not answer.faults(), shown
+    if rpc.only_reads or (answer.code is not grpc.StatusCode.OK and "OUTCOME_CONFLICT" not in answer.told):
+        assert rows_of(database) == before, shown
+    return answer.code is grpc.StatusCode.OK
