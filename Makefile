@@ -41,6 +41,10 @@ test: $(VENV)/.dev ## Run the tests, but for the slow ones, on SQLite and Postgr
 test-slow: $(VENV)/.dev ## Run the slow tests
 	$(BIN)/pytest -n auto -m slow $(ARGS)
 
+.PHONY: simulate
+simulate: $(VENV)/.dev ## Simulate SEEDS=1000 runs with faults on all cores, or show SEED=n line by line
+	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS))) $(ARGS)
+
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all
