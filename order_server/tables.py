@@ -16,6 +16,7 @@ from core.rules.codes import (
 )
 from core.rules.limits import MAX_AMOUNT_MINOR, MAX_ITEMS, MAX_OPERATOR, MAX_QUANTITY, MAX_TEXT, MAX_TRADE_NO
 from core.store.fields import CodeField, KeyField, LongTextField, ShortTextField, UtcDateTimeField
+from core.store.schema import WITH_ROOM, PartialIndex
 from order_server.rules import FollowUpResolution, StatusName
 
 MAX_ON_HAND = 10**12
@@ -46,6 +47,7 @@ class Order(Model):
         )
         # No status is indexed: every payment changes both, and PostgreSQL rewrites an order's index entries if one is.
         indexes = ((("create_time", "id"), False),)
+        storage = WITH_ROOM
 
 
 class OrderItem(Model):
@@ -99,7 +101,14 @@ class OrderPaymentNotify(Model):
             (("platform_id", "payment_code"), True),
             (("order_no",), False),
             (("create_time", "id"), False),
-            (("disposition", "resolution", "id"), False),
+            # Nearly every notification is applied, and so in no page of it.
+            PartialIndex(
+                "order_payment_notify_exceptions",
+                table_name,
+                ("resolution", "id"),
+                of="disposition",
+                condition="IN (2, 3, 4)",
+            ),
         )
 
 

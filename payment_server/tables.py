@@ -6,6 +6,7 @@ from core.outbox import tables as outbox
 from core.rules.codes import PaymentStatus
 from core.rules.limits import MAX_AMOUNT_MINOR, MAX_TEXT, MAX_TRADE_NO
 from core.store.fields import CodeField, KeyField, ShortTextField, UtcDateTimeField
+from core.store.schema import OFTEN_VACUUMED, NamedIndex, PartialIndex
 
 
 class Payment(Model):
@@ -40,10 +41,12 @@ class Payment(Model):
         indexes = (
             (("platform_id", "payment_code"), True),
             (("order_no",), False),
-            (("status", "settle_time"), False),
-            (("create_time",), False),
-            (("conflict_time",), False),
+            # Those that wait have no settle_time: they lie side by side.
+            NamedIndex("payment_settled", table_name, ("settle_time", "id")),
+            NamedIndex("payment_created", table_name, ("create_time", "id")),
+            PartialIndex("payment_conflicted", table_name, ("id",), of="conflict_time", condition="IS NOT NULL"),
         )
+        storage = OFTEN_VACUUMED
 
 
 TABLES = (Payment, *outbox.TABLES)

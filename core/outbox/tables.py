@@ -8,13 +8,18 @@ from peewee import SQL, BigAutoField, BigIntegerField, BlobField, Check, Integer
 from core.rules.codes import BreakerState, Disposition, ResultStatus, ScheduleStatus
 from core.rules.limits import MAX_OPERATOR, MAX_TEXT
 from core.store.fields import CodeField, KeyField, LongTextField, ShortTextField, UtcDateTimeField
+from core.store.schema import OFTEN_VACUUMED, WITH_ROOM, PartialIndex
 
 MAX_TARGET = 512
 MAX_HOLDER = 128
+MAX_NOTE = MAX_TEXT + MAX_OPERATOR + 64
 
 
 class PaymentResult(Model):
-    """One row per settled payment: does the order side have it, and what did it do with it?"""
+    """One row per settled payment: does the order side have it, and what did it do with it?
+
+    handled_note: who closed its schedule undelivered, when and why, kept here when the schedule was purged.
+    """
 
     id = BigAutoField()
     payment_id = BigIntegerField(unique=True)
@@ -22,6 +27,7 @@ class PaymentResult(Model):
     disposition = CodeField(Disposition, null=True)
     create_time = UtcDateTimeField()
     update_time = UtcDateTimeField()
+    handled_note = ShortTextField(max_length=MAX_NOTE, null=True)
 
     class Meta:
         table_name = "payment_result"
@@ -29,6 +35,8 @@ class PaymentResult(Model):
             SQL("FOREIGN KEY (payment_id) REFERENCES payment (id)"),
             Check("(notify_status = 2) = (disposition IS NOT NULL)"),
         )
+        # No index on notify_status: every row changes it once, and where it lies.
+        storage = WITH_ROOM
 
 
 class NotifySchedule(Model):
@@ -81,10 +89,21 @@ class NotifySchedule(Model):
         )
         indexes = (
             (("platform_id", "payment_code"), True),
-            (("notify_status", "notify_url", "next_notify_time", "id"), False),
-            (("notify_status", "give_up_time"), False),
             (("order_no",), False),
+            # What is finished is in none of these: they stay as small as the work that is left.
+            PartialIndex(
+                "notify_schedule_due",
+                table_name,
+                ("notify_url", "next_notify_time", "id"),
+                of="notify_status",
+                condition="= 1",
+            ),
+            PartialIndex(
+                "notify_schedule_expiring", table_name, ("give_up_time",), of="notify_status", condition="= 1"
+            ),
+            PartialIndex("notify_schedule_failed", table_name, ("id",), of="notify_status", condition="= 2"),
         )
+        storage = WITH_ROOM
 
 
 class NotifyAttempt(Model):
@@ -103,6 +122,7 @@ class NotifyAttempt(Model):
         table_name = "notify_attempt"
         constraints = (SQL("FOREIGN KEY (schedule_id) REFERENCES notify_schedule (id)"),)
         indexes = ((("schedule_id", "number"), True),)
+        storage = OFTEN_VACUUMED
 
 
 ATTEMPT_KEY = (NotifyAttempt.schedule_id, NotifyAttempt.number)

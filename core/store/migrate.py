@@ -5,8 +5,8 @@ name occurs in both histories, so that one database is never taken for the other
 
 SQLite and PostgreSQL undo a migration that fails or is killed. MySQL and MariaDB commit each statement that defines
 something by itself, so a migration must do no harm when it is run again from its beginning: `create_table(safe=…)`, and
-whatever else finds done what was done. MySQL has no CREATE INDEX IF NOT EXISTS: there, a migration that was killed
-is refused at the first table it finds, and the database goes back to its backup.
+`core.store.schema` for the rest, which finds done what was done. Only the first can't on MySQL, which has no CREATE
+INDEX IF NOT EXISTS: killed there, it is refused at the first table it finds, and the database is made anew.
 """
 
 from contextlib import closing

@@ -51,12 +51,17 @@ def newest_first(tx: Transaction, model: type[Model], query: Any, page: PageRequ
     return _page(tx, query.order_by(key.desc()), page)
 
 
-def newest_time_first(tx: Transaction, model: type[Model], query: Any, page: PageRequest) -> Page[Row]:
-    """As `newest_first`, by `create_time`, so that one index serves the order and any window of time."""
-    key, time = model.id, model.create_time  # type: ignore[attr-defined]  # the tables with windows have both
+def newest_time_first(
+    tx: Transaction, model: type[Model], query: Any, page: PageRequest, *, by: str = "create_time"
+) -> Page[Row]:
+    """As `newest_first`, by the time in column `by`, so that one index serves the order and any window of that time.
+
+    No row of the query may have NULL in it.
+    """
+    key, time = model.id, model._meta.fields[by]  # type: ignore[attr-defined]  # the tables with windows have both
     if page.after is not None:
-        last = tx.row(model.select(time).where(key == page.after))
-        until = last.create_time if last else None
+        last = tx.row(model.select(time.alias("time")).where(key == page.after))
+        until = last.time if last else None
         # The first condition follows from the second; it is what an index can be entered with.
         query = query.where(time <= until, (time < until) | (key < page.after))
     return _page(tx, query.order_by(time.desc(), key.desc()), page)

@@ -31,10 +31,12 @@ FORM = "must be mysql://user:password@host:port/database?ssl_ca=…&ssl_verify_i
 
 
 _TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # compared byte by byte
-_FIELD_TYPES: Mapping[str, str] = {
+_SCHEMA: Mapping[str, str] = {
     "DATETIME": "DATETIME(6)",
     "STRING": f"VARCHAR({{size}}) {_TEXT}",
     "TEXT": f"TEXT {_TEXT}",
+    "PARTIAL_INDEX": "({of}, {columns})",
+    "STORAGE": "",
 }
 _SESSION: Mapping[str, str] = {
     # Names in double quotes, and no value is ever bent to fit its column.
@@ -139,7 +141,7 @@ class MySql:
             max_connections=pool_size,
             timeout=WAIT_SECONDS,
             autoconnect=False,
-            field_types=_FIELD_TYPES,
+            field_types=_SCHEMA,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=None if patient else WAIT_SECONDS + LOCK_SECONDS,
             write_timeout=WAIT_SECONDS,

@@ -30,10 +30,12 @@ MIGRATION_LOCK = 7_237_161_923
 
 
 # Text is compared byte by byte; an instant is stored in UTC whatever the session's time zone.
-_FIELD_TYPES: Mapping[str, str] = {
+_SCHEMA: Mapping[str, str] = {
     "DATETIME": "TIMESTAMP(6)",
     "STRING": 'VARCHAR({size}) COLLATE "C"',
     "TEXT": 'TEXT COLLATE "C"',
+    "PARTIAL_INDEX": "({columns}) WHERE {of} {condition}",
+    "STORAGE": 'ALTER TABLE "{table}" SET ({settings})',
 }
 _ELEMENT_TYPES: Mapping[str, str] = {
     "BIGAUTO": "bigint",
@@ -136,7 +138,7 @@ class PostgreSql:
             max_connections=pool_size,
             timeout=WAIT_SECONDS,
             autoconnect=False,
-            field_types=_FIELD_TYPES,
+            field_types=_SCHEMA,
             prefer_psycopg3=True,
             # Statements vary with the batch, and a plan made for an empty table must not outlive it.
             prepare_threshold=None,

@@ -18,7 +18,11 @@ from core.store.dialect import PATIENT_SECONDS, WAIT_SECONDS, Failure, driver_er
 from core.store.rows import Rows
 
 # SQLite itself holds no text to its size.
-_FIELD_TYPES: Mapping[str, str] = {"STRING": 'VARCHAR({size}) CHECK (length("{column}") <= {size})'}
+_SCHEMA: Mapping[str, str] = {
+    "STRING": 'VARCHAR({size}) CHECK (length("{column}") <= {size})',
+    "PARTIAL_INDEX": "({columns}) WHERE {of} {condition}",
+    "STORAGE": "",
+}
 _RACES = ("SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_BUSY", "SQLITE_LOCKED")
 _UNAVAILABLE = (
     "SQLITE_FULL",
@@ -54,7 +58,7 @@ class Sqlite:
             timeout=WAIT_SECONDS,
             autoconnect=False,
             check_same_thread=False,
-            field_types=_FIELD_TYPES,
+            field_types=_SCHEMA,
             pragmas=[
                 ("busy_timeout", int(1000 * (PATIENT_SECONDS if patient else WAIT_SECONDS))),
                 ("journal_mode", "wal"),

@@ -1,6 +1,6 @@
-import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from playhouse.migrations import Runner
 
 from core.rules.errors import Unavailable
 from core.store import migrate as migrations
+from core.store.database import Database
 from core.store.dialect import mysql, postgresql, sqlite
 from core.store.migrate import HISTORY, Schema, WrongSchema, migrate, require_current
+from core.store.schema import set_storage
 from order_server import tables as order_tables
 from payment_server import tables as payment_tables
 from tests.support.clock import TestClock
@@ -48,6 +50,7 @@ def test_a_migrated_database_has_exactly_what_the_models_say(
         with created.connected() as pool, pool.bind_ctx(MODELS[schema]):
             for model in MODELS[schema]:
                 model.create_table()
+                set_storage(pool, model._meta.table_name, getattr(model._meta, "storage", {}))
 
         assert schema_of(migrated) == schema_of(created)
         assert len(schema_of(migrated)) >= len(MODELS[schema])
@@ -109,6 +112,23 @@ def test_a_database_that_another_holds_for_too_long_is_told_as_busy(
     assert told == ["DATABASE_BUSY"]
 
 
+def test_a_database_of_an_older_version_is_refused_until_it_is_migrated(
+    url: str, schema: Schema, clock: TestClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, *later = _names(schema)
+    older = tmp_path / f"{first}.py"
+    older.write_bytes((Path(migrations.__file__).parent / "migrations" / schema.value / older.name).read_bytes())
+    with opened(url, clock) as database:
+        with monkeypatch.context() as patch:
+            patch.setattr(migrations, "_runner", lambda database, _: Runner(database.pool, str(tmp_path)))
+            migrate(database, schema)
+        with pytest.raises(WrongSchema, match=f"lacks {', '.join(later)}: run `paylatch migrate`"):
+            require_current(database, schema)
+
+        assert migrate(database, schema) == later
+        require_current(database, schema)
+
+
 def test_an_empty_database_is_refused_with_what_to_do(url: str, schema: Schema, clock: TestClock) -> None:
     told = f"^the {schema.value} database lacks {', '.join(_names(schema))}: run `paylatch migrate`$"
 
@@ -162,33 +182,48 @@ def test_a_migration_that_fails_leaves_nothing_of_itself_or_of_those_before_it(
             assert schema_of(database) == []
 
 
-@pytest.mark.parametrize("statements", [2, 5, 12])
+@pytest.mark.parametrize("left", [1, 2, 4, 8, 16, 20])
 def test_a_migration_that_was_interrupted_is_finished_by_the_next(
-    backend: Backend, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch, statements: int
+    backend: Backend, schema: Schema, clock: TestClock, monkeypatch: pytest.MonkeyPatch, left: int
 ) -> None:
-    url, whole = backend.fresh(), backend.ready(schema)
-    with opened(url, clock) as database, opened(whole, clock) as expected:
-        with monkeypatch.context() as patch:
-            _interrupt_after(patch, statements)
-            with pytest.raises(KeyboardInterrupt):
-                migrate(database, schema)
-        with pytest.raises(WrongSchema):
+    urls = [backend.fresh(), backend.fresh()]
+    with opened(urls[0], clock) as whole, opened(urls[1], clock) as database:
+        with _definitions(monkeypatch) as count:
+            migrate(whole, schema)
+        with _definitions(monkeypatch, last=count.made - left), pytest.raises(KeyboardInterrupt):
+            migrate(database, schema)
+        with pytest.raises(WrongSchema, match="lacks"):
             require_current(database, schema)
 
-        assert migrate(database, schema) == _names(schema)
-        assert schema_of(database) == schema_of(expected)
-    for each in (url, whole):
-        backend.take_back(each)
+        applied = _applied(database)
+        assert migrate(database, schema) == [name for name in _names(schema) if name not in applied]
+        assert schema_of(database) == schema_of(whole)
+    for url in urls:
+        backend.take_back(url)
 
 
-def _interrupt_after(patch: pytest.MonkeyPatch, statements: int) -> None:
-    """Fail after so many statements that create something, as a process does that is killed."""
+class _Count:
+    made = 0
+
+
+@contextmanager
+def _definitions(monkeypatch: pytest.MonkeyPatch, last: int | None = None) -> Iterator[_Count]:
+    """Count the statements that define something, and fail after the `last`, as a process does that is killed."""
     execute: Any = PeeweeDatabase.execute_sql
-    left = itertools.count(statements, -1)
+    count = _Count()
 
     def execute_sql(database: Any, sql: str, *arguments: Any) -> Any:
-        if sql.startswith("CREATE") and next(left) <= 0:
-            raise KeyboardInterrupt
+        if sql.startswith(("CREATE", "DROP", "ALTER")):
+            if count.made == last:
+                raise KeyboardInterrupt
+            count.made += 1
         return execute(database, sql, *arguments)
 
-    patch.setattr(PeeweeDatabase, "execute_sql", execute_sql)
+    with monkeypatch.context() as patch:
+        patch.setattr(PeeweeDatabase, "execute_sql", execute_sql)
+        yield count
+
+
+def _applied(database: Database) -> list[str]:
+    """What the history says; nothing where all was undone."""
+    return [name for (name,) in run_sql(database, f"SELECT name FROM {HISTORY}")] if schema_of(database) else []

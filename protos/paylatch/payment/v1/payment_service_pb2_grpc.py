@@ -133,7 +133,9 @@ class PaymentServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPayments(self, request, context):
-        """Payments by filters, newest first. A page_token is valid with the very filters it was answered for.
+        """Payments by filters, newest first: created last, or with a window of settle_time, settled last. On large tables give
+        notify_status with a window: it is looked for payment by payment. A page_token is valid with the very filters it was
+        answered for.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,10 @@ class PaymentServiceStub:
     Errors of the whole: INVALID_ARGUMENT only for no keys or more than 500.
     """
     ListPayments: _grpc.UnaryUnaryMultiCallable[_payment_service_pb2.ListPaymentsRequest, _payment_service_pb2.ListPaymentsResponse]
-    """Payments by filters, newest first. A page_token is valid with the very filters it was answered for."""
+    """Payments by filters, newest first: created last, or with a window of settle_time, settled last. On large tables give
+    notify_status with a window: it is looked for payment by payment. A page_token is valid with the very filters it was
+    answered for.
+    """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
@@ -128,6 +131,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _payment_service_pb2.ListPaymentsRequest,
         context: _grpc.ServicerContext,
     ) -> _payment_service_pb2.ListPaymentsResponse:
-        """Payments by filters, newest first. A page_token is valid with the very filters it was answered for."""
+        """Payments by filters, newest first: created last, or with a window of settle_time, settled last. On large tables give
+        notify_status with a window: it is looked for payment by payment. A page_token is valid with the very filters it was
+        answered for.
+        """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _grpc.Server) -> None: ...
