@@ -16,13 +16,13 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 
 @pytest.fixture
-def own_postgresql(tmp_path: Path) -> Iterator[OwnPostgreSql]:
+def own_postgresql() -> Iterator[OwnPostgreSql]:
     """A PostgreSQL that nobody else uses."""
-    server = OwnPostgreSql(tmp_path)
+    server = OwnPostgreSql()
     try:
         yield server
     finally:
-        server.crash()
+        server.remove()
 
 
 @pytest.fixture

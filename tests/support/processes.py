@@ -91,6 +91,12 @@ class Lines:
         """The log events of these names that a process wrote so far."""
         return [parsed for line in self.of(process) if (parsed := _parsed(line)).get("event") in names]
 
+    def errors(self) -> list[tuple[str, str]]:
+        """Whatever any process wrote so far that is an error, or no log event at all."""
+        with self._changed:
+            lines = list(self._lines)
+        return [(name, line) for name, line in lines if _parsed(line).get("level", "error") == "error"]
+
     def wait_for(self, process: str, *names: str, bound: float = BOUND) -> dict[str, Any]:
         """The first log event of one of these names that a process wrote, or writes."""
         with self._changed:
@@ -159,16 +165,19 @@ class System:
         )
 
     def start(self, *names: str, module: str | None = None, **settings: str) -> None:
-        """Start these processes, or all, and wait until they serve. One that still runs is left as it is.
+        """Start these processes, or all, and wait until they serve. See `launch`."""
+        self.launch(*names, module=module, **settings)
+        for name in names or self.addresses:
+            self._children[name].wait_serving()
+
+    def launch(self, *names: str, module: str | None = None, **settings: str) -> None:
+        """Start these processes, or all, and wait for nothing. One that still runs is left as it is.
 
         module: run instead of the kind's own. settings: theirs alone.
         """
-        started = names or tuple(self.addresses)
-        for name in started:
+        for name in names or self.addresses:
             if name not in self._children or self._children[name].has_ended:
                 self._children[name] = self._child(name, module, settings)
-        for name in started:
-            self._children[name].wait_serving()
 
     def kill(self) -> None:
         """Kill whatever still runs."""
@@ -185,6 +194,12 @@ class System:
     def _addresses(self, number: int) -> dict[str, str]:
         turn = {kind: names[(number - 1) % len(names)] for kind, names in self.names.items()}
         return {KINDS[kind].address_setting: self.addresses[name] for kind, name in turn.items()}
+
+
+def is_stopped(child: Child) -> bool:
+    """Whether a SIGSTOP holds it."""
+    state = Path(f"/proc/{child.pid}/stat").read_text().rpartition(")")[2].split()[0]
+    return state == "T"
 
 
 def run_module(

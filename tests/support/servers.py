@@ -8,6 +8,7 @@ Beside them a PostgreSQL that a test has for itself, to crash it.
 import importlib
 import itertools
 import os
+import shutil
 import subprocess
 import tempfile
 import warnings
@@ -104,13 +105,13 @@ class MySqlServer:
 
 
 class OwnPostgreSql:
-    """A PostgreSQL in a directory of its own that a test may crash and start again. Running; syncs every commit."""
+    """A PostgreSQL with data of its own that a test may crash and start again. Running; syncs every commit."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self) -> None:
         (address,) = free_addresses(1)
         self._host, _, self._port = address.partition(":")
-        self._cluster = _wheel().PostgresServer(directory / "postgres")
-        self._cluster.pgdata.mkdir()
+        # Not where pytest keeps a test's files: it shuts them off from the user that the server runs as.
+        self._cluster = _wheel().PostgresServer(Path(tempfile.mkdtemp(prefix="paylatch-postgres-")))
         self._cluster.ensure_pgdata_inited()
         self.start()
         self.databases = PostgreSqlServer(f"postgresql://postgres@{address}/postgres")
@@ -123,6 +124,12 @@ class OwnPostgreSql:
     def crash(self) -> None:
         """End it as a power cut would: every connection is dropped, nothing is written that was not."""
         self._pg_ctl("stop", "-w", "-m", "immediate")
+
+    def remove(self) -> None:
+        """End it, and leave nothing behind."""
+        if (self._cluster.pgdata / "postmaster.pid").exists():
+            self.crash()
+        shutil.rmtree(self._cluster.pgdata)
 
     def _pg_ctl(self, *arguments: str) -> None:
         cluster = self._cluster

@@ -77,7 +77,7 @@ class Shop:
     def report(self, order_nos: Iterable[str]) -> None:
         """Report these payments as paid."""
         for chunk in chunks(order_nos):
-            reports = [_report(order_no) for order_no in chunk]
+            reports = [report(order_no) for order_no in chunk]
             answer = _call(
                 self.clients.payment.payments.BatchReportPaymentResults,
                 BatchReportPaymentResultsRequest(requests=reports),
@@ -129,7 +129,8 @@ def numbers(count: int) -> list[str]:
     return [f"A-{number:04d}" for number in range(1, count + 1)]
 
 
-def _report(order_no: str) -> ReportPaymentResultRequest:
+def report(order_no: str) -> ReportPaymentResultRequest:
+    """That it was paid."""
     return ReportPaymentResultRequest(
         platform_id=PLATFORM, payment_code=order_no, status=PAYMENT_STATUS_SUCCESS, trade_no=f"trade-{order_no}"
     )

@@ -1,0 +1,1 @@
+"""Processes that are odd on purpose, run as modules by `System.start`."""
