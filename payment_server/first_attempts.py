@@ -15,6 +15,7 @@ from typing import Protocol
 from core.delivery.deliver import Delivery
 from core.logs import Logger
 from core.outbox.lease import Claim, ClaimedRow, Lease
+from core.rules.errors import PaylatchError
 
 
 class Senders(Protocol):
@@ -81,7 +82,10 @@ class FirstAttempts:
             return 0
         try:
             self._delivery.deliver(Claim(target, rows))
-        except Exception:  # noqa: BLE001 - the rows stay in the outbox: their lease lapses, and the scheduler has them
+        except PaylatchError as error:  # the rows stay in the outbox: their lease lapses, and the scheduler has them
+            told = {"reason": error.reason, "message": error.message}
+            self._log.warning("first_attempt.not_recorded", target=target, count=len(rows), **told)
+        except Exception:  # noqa: BLE001 - the same
             self._log.exception("first_attempt.crashed", target=target, count=len(rows))
         finally:
             with self._lock:

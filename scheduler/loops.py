@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from core.clock import Clock
 from core.logs import Logger
+from core.rules.errors import PaylatchError
 
 
 class Loops:
     """Each pass on a thread of its own: again at once while there is work, after the poll interval when there is none.
 
-    A pass that fails is logged and comes again after the interval: a database that is away is no reason to end.
+    A pass that fails is logged and comes again after the interval: a database that is away is no reason to end. It is
+    told when it goes away and when it is back, not with every pass in between.
     """
 
     def __init__(self, clock: Clock, log: Logger, interval: timedelta) -> None:
@@ -20,6 +22,7 @@ class Loops:
         self._interval = interval.total_seconds()
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
+        self._failing: set[str] = set()
 
     def start(self, name: str, run_once: Callable[[], int]) -> None:
         """Repeat `run_once`, which answers how much it did, on a new thread."""
@@ -42,7 +45,19 @@ class Loops:
 
     def _run(self, name: str, run_once: Callable[[], int]) -> int:
         try:
-            return run_once()
-        except Exception:  # noqa: BLE001 - told, and tried again after the interval
-            self._log.exception("scheduler.pass_failed", loop=name)
+            done = run_once()
+        except PaylatchError as error:
+            self._tell_failed(name, error)
             return 0
+        except Exception:  # noqa: BLE001 - told, and tried again after the interval
+            self._log.exception("scheduler.pass_crashed", loop=name)
+            return 0
+        if name in self._failing:
+            self._failing.discard(name)
+            self._log.info("scheduler.pass_works_again", loop=name)
+        return done
+
+    def _tell_failed(self, name: str, error: PaylatchError) -> None:
+        if name not in self._failing:
+            self._failing.add(name)
+            self._log.warning("scheduler.pass_failed", loop=name, reason=error.reason, message=error.message)

@@ -1,5 +1,5 @@
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,6 +29,16 @@ def own_postgresql() -> Iterator[OwnPostgreSql]:
 def shop(system: System) -> Iterator[Shop]:
     with Shop(system.settings) as shop:
         yield shop
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the processes wrote last stands under a test that failed."""
+    report = yield
+    system = item.funcargs.get("system")
+    if report.failed and isinstance(system, System):
+        report.sections.append(("Processes", system.lines.last()))
+    return report
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -42,4 +42,5 @@ def test_a_database_that_crashes_every_few_seconds_loses_nothing_and_needs_nobod
     books.hold_attempts_in_turn()
     assert customers.failures.keys() <= {"DATABASE_UNAVAILABLE", "RESULT_UNKNOWN"}
     assert customers.failures["DATABASE_UNAVAILABLE"] > 0
+    assert system.lines.errors() == []
     assert all(system[name].serves(1) for name in system.addresses)

@@ -97,6 +97,11 @@ class Lines:
             lines = list(self._lines)
         return [(name, line) for name, line in lines if _parsed(line).get("level", "error") == "error"]
 
+    def last(self, count: int = 50) -> str:
+        """What was written last, for a person."""
+        with self._changed:
+            return "\n".join(f"{name} | {line}" for name, line in self._lines[-count:])
+
     def wait_for(self, process: str, *names: str, bound: float = BOUND) -> dict[str, Any]:
         """The first log event of one of these names that a process wrote, or writes."""
         with self._changed:

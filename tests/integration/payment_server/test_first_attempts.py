@@ -9,6 +9,7 @@ import pytest
 from core.outbox.lease import Claim
 from core.outbox.tables import NotifySchedule
 from core.rules.codes import ScheduleStatus
+from core.rules.errors import Unavailable
 from core.store.database import Database
 from tests.support.clock import TestClock
 from tests.support.commits import LOST, commits
@@ -159,6 +160,21 @@ def test_a_delivery_that_crashes_is_logged_and_the_next_rows_are_served(payments
     assert _statuses(payments) == [NOTIFYING, SUCCESS]
     assert [line["count"] for line in payments.log.named("first_attempt.crashed")] == [1]
     assert payments.first_attempts._free == 5
+    payments.clock.advance(LEASE)
+    assert numbers(payments.claim()) == [1]
+
+
+def test_a_delivery_that_a_lost_database_keeps_from_being_recorded_is_told_in_one_line(payments: Payments) -> None:
+    def go_away() -> None:
+        raise Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+
+    payments.receiver.before = go_away
+    payments.settle(1)
+    payments.finish_first_attempts()
+
+    (line,) = payments.log.named("first_attempt.not_recorded")
+    assert (line["log_level"], line["count"], line["reason"]) == ("warning", 1, "DATABASE_UNAVAILABLE")
+    assert payments.log.events("error") == []
     payments.clock.advance(LEASE)
     assert numbers(payments.claim()) == [1]
 

@@ -1,0 +1,65 @@
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+
+import pytest
+
+from core.clock import SystemClock
+from core.rules.errors import Unavailable
+from scheduler.loops import Loops
+from tests.support.logs import Log
+from tests.support.waiting import wait_until
+
+BOUND = timedelta(seconds=10)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+@pytest.fixture
+def loops(log: Log) -> Iterator[Loops]:
+    loops = Loops(SystemClock(), log.logger, timedelta(milliseconds=1))
+    yield loops
+    assert loops.stop(BOUND)
+
+
+def test_a_database_that_is_away_for_many_passes_is_told_once_and_once_that_it_is_back(loops: Loops, log: Log) -> None:
+    away = Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+    passes = Passes([away] * 5 + [None] * 2 + [away] * 3)
+    loops.start("expiry", passes.run_once)
+    wait_until(lambda: passes.made > 12)
+
+    failed, works = "scheduler.pass_failed", "scheduler.pass_works_again"
+    assert log.events() == [failed, works, failed, works]
+    assert log.named(failed)[0] == {
+        "loop": "expiry",
+        "reason": "DATABASE_UNAVAILABLE",
+        "message": "the database is not available",
+        "log_level": "warning",
+    }
+
+
+def test_a_pass_that_crashes_is_told_with_its_traceback_and_comes_again(loops: Loops, log: Log) -> None:
+    passes = Passes([RuntimeError("a bug")])
+    loops.start("expiry", passes.run_once)
+    wait_until(lambda: passes.made > 2)
+
+    (crashed,) = log.named("scheduler.pass_crashed")
+    assert crashed["log_level"] == "error"
+    assert crashed["exc_info"]
+
+
+class Passes:
+    """Raises what is planned, then does nothing."""
+
+    def __init__(self, planned: Sequence[Exception | None]) -> None:
+        self._planned = iter(planned)
+        self.made = 0
+
+    def run_once(self) -> int:
+        self.made += 1
+        error = next(self._planned, None)
+        if error is not None:
+            raise error
+        return 0
