@@ -35,10 +35,11 @@ class Interrupted(Exception):
 class Database:
     """One database with its connection pool. Safe to use from any number of threads.
 
-    Each thread has a connection only while it is inside `transact` or `read`.
+    Each thread has a connection only while it is inside `transact` or `read`. So a process never has more connections
+    than threads that work on the database, and none of them waits for one, unless a `pool_size` is less.
     """
 
-    def __init__(self, dialect: Dialect, clock: Clock, *, pool_size: int = 64, patient: bool = False) -> None:
+    def __init__(self, dialect: Dialect, clock: Clock, *, pool_size: int = 0, patient: bool = False) -> None:
         self.dialect = dialect
         self._clock = clock
         self.pool = dialect.connect(pool_size, patient=patient)

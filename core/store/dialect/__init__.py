@@ -21,7 +21,7 @@ CONNECT_SECONDS = 5
 """How long making a connection may take."""
 
 WAIT_SECONDS = 10
-"""How long a statement may run or wait for its turn, and a thread for a free connection."""
+"""How long a statement may run or wait for its turn, and a thread for a free connection where they are limited."""
 
 LOCK_SECONDS = 5
 """How long a statement waits for a row that somebody else holds."""
@@ -42,7 +42,10 @@ class Dialect(Protocol):
     """One engine's way of doing what the Database and the Transaction need."""
 
     def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
-        """A pool of connections; opens none yet. patient: statements may take as long as they take."""
+        """A pool of connections, opened when needed and kept: one for each thread, or `pool_size` if it is not 0.
+
+        patient: statements may take as long as they take.
+        """
         ...
 
     def turn_to_write(self) -> AbstractContextManager[Any]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pymysql
 from peewee import Field
@@ -25,10 +24,8 @@ from core.store.dialect import (
     name,
     names,
 )
+from core.store.dialect.mysql_url import parameters_of
 from core.store.rows import Rows
-
-FORM = "must be mysql://user:password@host:port/database?ssl_ca=…&ssl_verify_identity=true"
-
 
 _TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # compared byte by byte
 _SCHEMA: Mapping[str, str] = {
@@ -44,20 +41,12 @@ _SESSION: Mapping[str, str] = {
     "NO_ENGINE_SUBSTITUTION'",
     "time_zone": "'+00:00'",
     "default_storage_engine": "InnoDB",
-    "innodb_lock_wait_timeout": str(LOCK_SECONDS),
 }
 # Said differently by the two: each reads the comment that is meant for it, and no other.
 _MARIADB = "/*M!, SESSION tx_isolation = 'READ-COMMITTED' */"
 _MYSQL = "/*!80000, SESSION transaction_isolation = 'READ-COMMITTED' */"
-_MARIADB_BOUND = f"/*M!, SESSION max_statement_time = {WAIT_SECONDS} */"
-_PARAMETERS: Mapping[str, type] = {
-    "ssl_ca": str,
-    "ssl_cert": str,
-    "ssl_key": str,
-    "ssl_verify_cert": bool,
-    "ssl_verify_identity": bool,
-    "unix_socket": str,
-}
+_MARIADB_BOUND = "/*M!, SESSION max_statement_time = {} */"
+
 _RACES = frozenset(
     {
         1020,  # the record has changed since it was read
@@ -69,7 +58,7 @@ _RACES = frozenset(
 _UNAVAILABLE = frozenset(
     {
         *(1021, 1030, 1037, 1038, 1114),  # disk or table full, storage engine, memory
-        *(1040, 1044, 1045, 1049, 1129, 1130, 1203, 1226),  # not let in, or no such database
+        *(1040, 1044, 1045, 1049, 1129, 1130, 1142, 1143, 1203, 1226),  # not let in, a right missing, no such database
         *(1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927),  # shutdown, connection aborted
         *(1290, 1792, 1836),  # read only: a replica
         *(1317, 1969, 3024),  # the statement took too long
@@ -101,54 +90,37 @@ class MySql:
 
     @classmethod
     def of(cls, url: str) -> MySql:
-        """The database of a URL; its parameters are those of `pymysql.connect` that name a socket or concern TLS."""
-        try:
-            parts = urlsplit(url)
-            port = parts.port or 3306
-        except ValueError:
-            raise ValueError(FORM) from None
-        database = unquote(parts.path.removeprefix("/"))
-        if not database:
-            raise ValueError(FORM)
-        return cls(
-            {
-                "database": database,
-                "host": parts.hostname or "127.0.0.1",
-                "port": port,
-                "user": unquote(parts.username or ""),
-                "password": unquote(parts.password or ""),
-                **{key: cls._parameter(key, value) for key, value in parse_qsl(parts.query)},
-            }
-        )
-
-    @classmethod
-    def _parameter(cls, key: str, value: str) -> Any:
-        if key not in _PARAMETERS:
-            raise ValueError(f"has the parameter {key}, may have {', '.join(_PARAMETERS)}")
-        if _PARAMETERS[key] is not bool:
-            return value
-        if value not in {"true", "false"}:
-            raise ValueError(f"must give {key} as true or false")
-        return value == "true"
+        """The database of a URL: see `core.store.dialect.mysql_url`."""
+        return cls(parameters_of(url))
 
     def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
         """A pool of connections to the server."""
-        parameters = dict(self._parameters)
-        session = ", ".join(f"SESSION {setting} = {value}" for setting, value in _SESSION.items())
-        own = [_MARIADB, _MYSQL] + ([] if patient else [_MARIADB_BOUND])
+        parameters = {
+            "connect_timeout": CONNECT_SECONDS,
+            "read_timeout": WAIT_SECONDS + LOCK_SECONDS,
+            "write_timeout": WAIT_SECONDS,
+            **self._parameters,
+        }
+        session = {
+            **_SESSION,
+            "innodb_lock_wait_timeout": parameters.pop("innodb_lock_wait_timeout", LOCK_SECONDS),
+            "lock_wait_timeout": PATIENT_SECONDS if patient else LOCK_SECONDS,  # for a table that is being altered
+        }
+        bound = _MARIADB_BOUND.format(parameters.pop("max_statement_time", WAIT_SECONDS))
+        if patient:
+            parameters["read_timeout"] = None
+        settings = ", ".join(f"SESSION {setting} = {value}" for setting, value in session.items())
+        own = [_MARIADB, _MYSQL, *([] if patient else [bound])]
         return _Pool(
             parameters.pop("database"),
             max_connections=pool_size,
             timeout=WAIT_SECONDS,
             autoconnect=False,
             field_types=_SCHEMA,
-            connect_timeout=CONNECT_SECONDS,
-            read_timeout=None if patient else WAIT_SECONDS + LOCK_SECONDS,
-            write_timeout=WAIT_SECONDS,
             collation="utf8mb4_bin",
             # Count the rows that were found, not only those whose values differ from what they were.
             client_flag=CLIENT.FOUND_ROWS,
-            init_command=f"SET {session} {' '.join(own)}",
+            init_command=f"SET {settings} {' '.join(own)}",
             **parameters,
         )
 

@@ -56,7 +56,9 @@ _CONNECTION: Mapping[str, Any] = {
     "client_encoding": "UTF8",
 }
 _SESSION: Mapping[str, str] = {
+    # Neither a role's defaults nor a schema of its name shall matter.
     "timezone": "UTC",
+    "search_path": "public",
     "idle_in_transaction_session_timeout": "60s",
     # Every statement is entered by an index. Without statistics, as on a table that was empty a minute ago, the
     # planner would rather scan.
@@ -77,6 +79,7 @@ _UNAVAILABLE = (
     "25006",  # read only: a standby
     "25P03",  # idle_in_transaction_session_timeout
     "28",  # not let in
+    "42501",  # a right is missing
     "40003",  # statement_completion_unknown
     "53",  # disk full, out of memory, too many connections
     "57",  # shutdown, or a statement timed out
