@@ -8,6 +8,7 @@ from core.rpc.translate import EnumMap, read_time, to_timestamp
 from core.rules.codes import Disposition, PaymentStatus, ResultStatus, ScheduleStatus
 from core.rules.errors import InvalidInput
 from core.rules.limits import MAX_BATCH, Checker
+from core.rules.notify_url import why_not
 from core.store.transaction import Row
 from paylatch.order.v1 import order_enums_pb2
 from paylatch.payment.v1 import notify_schedule_pb2, payment_enums_pb2, payment_pb2
@@ -91,6 +92,13 @@ def read_key_filter(checker: Checker, field: str, value: str) -> str | None:
     """A key to filter by; None when it was left out."""
     if value:
         checker.key(field, value)
+    return value or None
+
+
+def read_url_filter(checker: Checker, field: str, value: str) -> str | None:
+    """A target to filter by, on the allow-list or not any more; None when it was left out."""
+    wrong = why_not(value) if value else None
+    checker.require(wrong is None, field, wrong or "")
     return value or None
 
 

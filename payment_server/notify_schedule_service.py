@@ -27,6 +27,7 @@ from payment_server.messages import (
     read_key_filter,
     read_key_only,
     read_time_filter,
+    read_url_filter,
     schedule_message,
     try_read_key,
 )
@@ -153,7 +154,7 @@ def _with_attempts(tx: Transaction, key: Key) -> tuple[Row, list[Row]]:
 def _read_list_filter(checker: Checker, request: pb.ListNotifySchedulesRequest) -> ScheduleFilter:
     return ScheduleFilter(
         status=SCHEDULE_STATUS.read_filter(checker, "status", request.status),
-        notify_url=request.notify_url or None,
+        notify_url=read_url_filter(checker, "notify_url", request.notify_url),
         order_no=read_key_filter(checker, "order_no", request.order_no),
         created_after=read_time_filter(checker, "created_after", request),
         created_before=read_time_filter(checker, "created_before", request),
@@ -187,7 +188,7 @@ def _read_filter(checker: Checker, message: notify_schedule_pb2.NotifyScheduleFi
     of_filter = Checker(prefix="filter.")
     wanted = ScheduleFilter(
         status=SCHEDULE_STATUS.read_filter(of_filter, "status", message.status),
-        notify_url=message.notify_url or None,
+        notify_url=read_url_filter(of_filter, "notify_url", message.notify_url),
         order_no=read_key_filter(of_filter, "order_no", message.order_no),
         created_after=read_time_filter(of_filter, "created_after", message),
         created_before=read_time_filter(of_filter, "created_before", message),

@@ -25,6 +25,7 @@ from payment_server.messages import (
     read_key_filter,
     read_key_only,
     read_time_filter,
+    read_url_filter,
     try_read_key,
 )
 from payment_server.report import Answer, Report, ReportResults
@@ -180,7 +181,7 @@ def _read_filter(checker: Checker, request: pb.ListPaymentsRequest) -> PaymentFi
         status=PAYMENT_STATUS.read_filter(checker, "status", request.status),
         notify_status=NOTIFY_STATUS.read_filter(checker, "notify_status", request.notify_status),
         order_no=read_key_filter(checker, "order_no", request.order_no),
-        notify_url=request.notify_url or None,
+        notify_url=read_url_filter(checker, "notify_url", request.notify_url),
         has_conflict=request.has_conflict if request.HasField("has_conflict") else None,
         settled_after=read_time_filter(checker, "settled_after", request),
         settled_before=read_time_filter(checker, "settled_before", request),

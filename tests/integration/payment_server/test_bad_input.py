@@ -125,6 +125,24 @@ def test_a_list_with_a_bad_filter_is_refused(side: PaymentSide, field: str, valu
     assert violated_fields(refused.value) == [field]
 
 
+@pytest.mark.parametrize("notify_url", ["nonsense", "grpc://127.0.0.1:1\x00", "grpc://h:1" + "x" * 100_000])
+def test_a_filter_by_a_target_that_is_none_is_refused(side: PaymentSide, notify_url: str) -> None:
+    with pytest.raises(grpc.RpcError) as refused:
+        side.payments.ListPayments(pb.ListPaymentsRequest(notify_url=notify_url), timeout=DEADLINE)
+    assert violated_fields(refused.value) == ["notify_url"]
+    with pytest.raises(grpc.RpcError) as refused:
+        side.schedules.ListNotifySchedules(
+            schedule_pb.ListNotifySchedulesRequest(notify_url=notify_url), timeout=DEADLINE
+        )
+    assert violated_fields(refused.value) == ["notify_url"]
+
+
+def test_a_target_that_is_allowed_no_more_can_still_be_filtered_by(side: PaymentSide) -> None:
+    request = pb.ListPaymentsRequest(notify_url="grpc://moved.example:50052")
+
+    assert not side.payments.ListPayments(request, timeout=DEADLINE).payments
+
+
 RETRY: dict[str, Any] = {
     "action": payment_enums_pb2.RETRY_ACTION_REQUEUE,
     "keys": [PaymentKey(platform_id="alipay", payment_code="P1")],
@@ -153,10 +171,10 @@ RETRY: dict[str, Any] = {
             {
                 "action": payment_enums_pb2.RETRY_ACTION_REOPEN,
                 "keys": [],
-                "filter": notify_schedule_pb2.NotifyScheduleFilter(order_no="a b"),
+                "filter": notify_schedule_pb2.NotifyScheduleFilter(order_no="a b", notify_url="\x00"),
                 "limit": 1_001,
             },
-            ["filter", "limit", "filter.order_no"],
+            ["filter", "limit", "filter.notify_url", "filter.order_no"],
         ),
     ],
 )
