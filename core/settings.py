@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     notify_retry_jitter: float = 0.1
     notify_max_attempts: int = 10
     notify_window: Duration = timedelta(days=3)
+    notify_retention: Duration = timedelta(days=30)
     notify_connect_bound: Duration = timedelta(seconds=2)
     notify_deadline: Duration = timedelta(seconds=10)
     notify_lease: Duration = timedelta(seconds=30)
@@ -136,6 +137,11 @@ class Settings(BaseSettings):
             return (
                 f"PAYLATCH_NOTIFY_LEASE is {self.notify_lease}, must be longer than PAYLATCH_NOTIFY_CONNECT_BOUND "
                 f"+ PAYLATCH_NOTIFY_DEADLINE = {call}"
+            )
+        if self.notify_retention <= self.notify_window:
+            return (
+                f"PAYLATCH_NOTIFY_RETENTION is {self.notify_retention}, must be longer than PAYLATCH_NOTIFY_WINDOW "
+                f"= {self.notify_window}"
             )
         if self.breaker_longest_wait < self.breaker_first_wait:
             return (

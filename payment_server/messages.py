@@ -127,6 +127,7 @@ def payment_message(view: PaymentView) -> payment_pb2.Payment:
         settle_time=_timestamp(row.settle_time),
         notify_status=NOTIFY_STATUS.to_value(view.notify_status) if view.notify_status else None,
         disposition=DISPOSITION.to_value(view.disposition) if view.disposition else None,
+        handled_note=view.handled_note,
         conflict_status=PAYMENT_STATUS.to_value(row.conflict_status) if conflicted else None,
         conflict_trade_no=row.conflict_trade_no,
         conflict_time=_timestamp(row.conflict_time),

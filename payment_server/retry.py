@@ -42,7 +42,9 @@ class Retried:
 def schedule_not_found(key: Key) -> NotFound:
     """The error that names a key without a schedule."""
     return NotFound(
-        f"there is no notify schedule of payment {key[1]!r} on platform {key[0]!r}", reason="NOTIFY_SCHEDULE_NOT_FOUND"
+        f"there is no notify schedule of payment {key[1]!r} on platform {key[0]!r}; finished ones are purged after "
+        "PAYLATCH_NOTIFY_RETENTION",
+        reason="NOTIFY_SCHEDULE_NOT_FOUND",
     )
 
 
@@ -108,6 +110,7 @@ class RetrySchedules:
             return
         insert_results(tx, [view.payment.id for view in views if view.notify_status is None])
         operate.reopen_results(tx, [view.payment.id for view in views if view.notify_status == ResultStatus.NOTIFIED])
+        operate.drop_notes(tx, [view.payment.id for view in views if view.handled_note is not None])
         notifications = [notification_of(view.payment, operation.notify_url) for view in views]
         insert_schedules(tx, notifications, self._policy, lease=None)
         operate.audit(tx, operation, [_key(view.payment) for view in views])

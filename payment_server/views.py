@@ -25,6 +25,7 @@ class PaymentView:
     payment: Row
     notify_status: ResultStatus | None = None
     disposition: Disposition | None = None
+    handled_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def payments_by_key(tx: Transaction, keys: Sequence[Key], *, lock: bool = False)
 
 def newest_payments(tx: Transaction, wanted: PaymentFilter, page: PageRequest) -> Page[PaymentView]:
     """A page of payments, newest first: in a window of settle_time or of create_time, by that time."""
-    joined = Payment.select(Payment, PaymentResult.notify_status, PaymentResult.disposition).join(
+    of_result = (PaymentResult.notify_status, PaymentResult.disposition, PaymentResult.handled_note)
+    joined = Payment.select(Payment, *of_result).join(
         PaymentResult, JOIN.LEFT_OUTER, on=(PaymentResult.payment_id == Payment.id)
     )
     query = narrowed(joined, *_filters(wanted))
@@ -71,7 +73,9 @@ def newest_payments(tx: Transaction, wanted: PaymentFilter, page: PageRequest) -
 
 
 def _view(payment: Row, result: Row | None) -> PaymentView:
-    return PaymentView(payment, result.notify_status, result.disposition) if result else PaymentView(payment)
+    if result is None:
+        return PaymentView(payment)
+    return PaymentView(payment, result.notify_status, result.disposition, result.handled_note)
 
 
 def _filters(wanted: PaymentFilter) -> list[tuple[Any, Any]]:

@@ -16,6 +16,7 @@ from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from scheduler.loops import Loops
 from scheduler.passes import ExpiryPass, RetryPass
+from scheduler.purge import PURGE_INTERVAL, PurgePass
 
 HEALTH_WORKERS = 2
 """Threads of a server that answers nothing but health."""
@@ -31,12 +32,14 @@ class Scheduler:
     targets: Sequence[str]
     retry: RetryPass
     expiry: ExpiryPass
+    purge: PurgePass
 
     def start_loops(self) -> None:
-        """A loop for each target, so that a dead or huge one delays no other, and one for what has expired."""
+        """A loop for each target, so that a dead or huge one delays no other; for what expired; for what may go."""
         for target in self.targets:
             self.loops.start(f"retry {target}", functools.partial(self.retry.run_once, target))
         self.loops.start("expiry", self.expiry.run_once)
+        self.loops.start("purge", self.purge.run_once, PURGE_INTERVAL)
 
     def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
         """Say NOT_SERVING, finish the passes under way, then close what they used."""
@@ -64,4 +67,5 @@ def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDa
         targets=settings.notify_targets,
         retry=RetryPass(sender.database, sender.delivery, sender.policy, clock, log, holder_name("scheduler")),
         expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log),
+        purge=PurgePass(sender.database, settings.notify_retention, clock, log),
     )

@@ -24,9 +24,10 @@ class Loops:
         self._threads: list[threading.Thread] = []
         self._failing: set[str] = set()
 
-    def start(self, name: str, run_once: Callable[[], int]) -> None:
-        """Repeat `run_once`, which answers how much it did, on a new thread."""
-        thread = threading.Thread(target=self._repeat, args=(name, run_once), name=name, daemon=True)
+    def start(self, name: str, run_once: Callable[[], int], interval: timedelta | None = None) -> None:
+        """Repeat `run_once`, which answers how much it did, on a new thread. interval: instead of the poll interval."""
+        rest = self._interval if interval is None else interval.total_seconds()
+        thread = threading.Thread(target=self._repeat, args=(name, run_once, rest), name=name, daemon=True)
         self._threads.append(thread)
         thread.start()
 
@@ -38,10 +39,10 @@ class Loops:
             thread.join(max(0.0, ends - self._clock.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _repeat(self, name: str, run_once: Callable[[], int]) -> None:
+    def _repeat(self, name: str, run_once: Callable[[], int], rest: float) -> None:
         while not self._stopping.is_set():
             if self._run(name, run_once) == 0:
-                self._stopping.wait(self._interval)
+                self._stopping.wait(rest)
 
     def _run(self, name: str, run_once: Callable[[], int]) -> int:
         try:

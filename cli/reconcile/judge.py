@@ -67,7 +67,8 @@ class Judge:
             return [Finding(_content_kind(notify, wrong), pair, self._differing_step(pair, wrong))]
         found = [] if is_order_right(notify) else [self._wrong_order(pair)]
         if not is_acknowledged(payment):
-            kind = Kind.ACKNOWLEDGE_MISSING if pair.schedule else Kind.SCHEDULE_MISSING
+            is_known = pair.schedule is not None or payment.HasField("handled_note")
+            kind = Kind.ACKNOWLEDGE_MISSING if is_known else Kind.SCHEDULE_MISSING
             found.append(Finding(kind, pair, self._steps.deliver(pair)))
         elif payment.disposition != notify.disposition:
             words = "a person must look: the order side's disposition is what was done"
@@ -90,7 +91,7 @@ def _undelivered_kind(payment: Payment, schedule: NotifySchedule | None) -> Kind
     if is_acknowledged(payment) or (schedule and schedule.status == payment_enums.SCHEDULE_STATUS_SUCCESS):
         return Kind.LOST_BY_ORDER_SIDE
     if schedule is None:
-        return Kind.SCHEDULE_MISSING
+        return Kind.GIVEN_UP if payment.HasField("handled_note") else Kind.SCHEDULE_MISSING
     return Kind.NOT_DELIVERED if _is_notifying(schedule) else Kind.GIVEN_UP
 
 

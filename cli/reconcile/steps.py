@@ -35,6 +35,9 @@ class Steps:
     def deliver(self, pair: Pair) -> Step:
         """A settled payment the order side does not have, or is not known to have."""
         schedule = pair.schedule
+        if pair.payment and pair.payment.HasField("handled_note") and schedule is None:
+            words = f"{pair.payment.handled_note}; only if it is to be delivered after all, give it a new schedule"
+            return self._retry(pair.key, "restore", words)
         if schedule is None:
             return self._retry(pair.key, "restore", "it has no schedule: give it a new one", Repair.RESTORE)
         if schedule.status == payment_enums.SCHEDULE_STATUS_FAILED:

@@ -102,6 +102,12 @@ def reopen_results(tx: Transaction, payment_ids: Sequence[int]) -> None:
     )
 
 
+def drop_notes(tx: Transaction, payment_ids: Sequence[int]) -> None:
+    """Take back that a person had closed these payments undelivered: they have schedules again."""
+    if payment_ids:
+        tx.change(PaymentResult.update(handled_note=None).where(PaymentResult.payment_id.in_(payment_ids)))
+
+
 def audit(tx: Transaction, operation: Operation, keys: Sequence[tuple[str, str]]) -> None:
     """Write who did what to these payments, and why (append-only)."""
     tx.insert(

@@ -55,6 +55,7 @@ def test_the_defaults_are_those_of_the_specification() -> None:
     assert settings.scheduler_address == "127.0.0.1:50053"
     assert settings.notify_targets == ("grpc://127.0.0.1:50052",)
     assert (settings.notify_max_attempts, settings.notify_window) == (10, timedelta(days=3))
+    assert settings.notify_retention == timedelta(days=30)
     assert settings.payment_database_url.startswith("sqlite:///")
     assert settings.order_database_url.startswith("sqlite:///")
     assert settings.log_format == "text"
@@ -156,6 +157,11 @@ def test_a_bad_setting_is_one_line_with_its_name_its_value_and_what_is_allowed(
             {"NOTIFY_DEADLINE": "1m"},
             "PAYLATCH_NOTIFY_LEASE is 0:00:30, must be longer than PAYLATCH_NOTIFY_CONNECT_BOUND + "
             "PAYLATCH_NOTIFY_DEADLINE = 0:01:02",
+        ),
+        (
+            {"NOTIFY_RETENTION": "71h", "NOTIFY_WINDOW": "72h"},
+            "PAYLATCH_NOTIFY_RETENTION is 2 days, 23:00:00, must be longer than PAYLATCH_NOTIFY_WINDOW = 3 days, "
+            "0:00:00",
         ),
         (
             {"BREAKER_FIRST_WAIT": "6s"},

@@ -124,6 +124,28 @@ def test_what_a_person_closed_stays_listed_and_is_not_repaired(sides: Sides, run
     assert "ana closed it at 2020-01-01 12:00:00Z: paid in cash" in finding.step.words
 
 
+def test_what_a_person_closed_stays_listed_when_its_schedule_was_purged(sides: Sides, run: Run) -> None:
+    key = sides.undelivered()
+    del sides.schedules[key]
+    sides.payments[key].handled_note = "closed by ana at 2020-01-01: paid in cash"
+    finding = only(run(), Kind.GIVEN_UP)
+    assert finding.step.repair is None
+    assert "closed by ana at 2020-01-01: paid in cash" in finding.step.words
+
+
+def test_a_delivery_that_a_person_closed_is_no_missing_schedule_when_it_was_purged(sides: Sides, run: Run) -> None:
+    key = sides.settled()
+    sides.unacknowledge(key)
+    del sides.schedules[key]
+    sides.payments[key].handled_note = "closed by ana at 2020-01-01: paid in cash"
+    assert only(run(), Kind.ACKNOWLEDGE_MISSING).step.repair is None
+
+
+def test_what_was_delivered_and_purged_is_no_difference(sides: Sides, run: Run) -> None:
+    del sides.schedules[sides.settled()]
+    assert run().findings.total == 0
+
+
 def test_a_settled_payment_without_a_schedule_is_named(sides: Sides, run: Run) -> None:
     del sides.schedules[sides.undelivered()]
     assert only(run(), Kind.SCHEDULE_MISSING).step.repair is Repair.RESTORE

@@ -181,6 +181,13 @@ class TestRestoring:
         assert [entry.action for entry in lost.audit()] == ["restore"] * 3
         assert numbers(lost.claim()) == [3, 4, 5]
 
+    def test_of_what_a_person_had_closed_before_it_was_purged_takes_the_note_back(self, lost: Payments) -> None:
+        closed = PaymentResult.update(handled_note="closed by anna").where(PaymentResult.payment_id == 3)
+        lost.database.transact(lambda tx: tx.change(closed))
+
+        assert _kinds(_run(lost, Act.RESTORE, _keys(3))) == [None]
+        assert lost.result(3).handled_note is None
+
     def test_refuses_what_is_not_missing_not_settled_or_not_there(self, lost: Payments) -> None:
         lost.create(7)
         results = _run(lost, Act.RESTORE, _keys(1, 7, 9))

@@ -38,6 +38,7 @@ class Payment(_message.Message):
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
     NOTIFY_STATUS_FIELD_NUMBER: _builtins.int
     DISPOSITION_FIELD_NUMBER: _builtins.int
+    HANDLED_NOTE_FIELD_NUMBER: _builtins.int
     CONFLICT_STATUS_FIELD_NUMBER: _builtins.int
     CONFLICT_TRADE_NO_FIELD_NUMBER: _builtins.int
     CONFLICT_TIME_FIELD_NUMBER: _builtins.int
@@ -73,6 +74,10 @@ class Payment(_message.Message):
     """Whether the order side is known to have it. Set by the server. Unset while PENDING: there is nothing to tell."""
     disposition: _order_enums_pb2.Disposition.ValueType
     """What the order side did with it. Set by the server. Unset while PENDING or UNNOTIFIED."""
+    handled_note: _builtins.str
+    """Who closed its schedule undelivered, when and why, once that schedule was purged after its retention. At most 640
+    characters. Set by the server. Unset while there is a schedule, and if it was delivered.
+    """
     conflict_status: _payment_enums_pb2.PaymentStatus.ValueType
     """The opposite outcome that was reported after this one was settled: contradictory news about money, for a person.
     Set by the server from the first such report; unset if there was none.
@@ -109,13 +114,14 @@ class Payment(_message.Message):
         settle_time: _timestamp_pb2.Timestamp | None = ...,
         notify_status: _payment_enums_pb2.NotifyStatus.ValueType | None = ...,
         disposition: _order_enums_pb2.Disposition.ValueType | None = ...,
+        handled_note: _builtins.str | None = ...,
         conflict_status: _payment_enums_pb2.PaymentStatus.ValueType | None = ...,
         conflict_trade_no: _builtins.str | None = ...,
         conflict_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_status", b"_conflict_status", "_conflict_trade_no", b"_conflict_trade_no", "_disposition", b"_disposition", "_failure_reason", b"_failure_reason", "_notify_status", b"_notify_status", "_trade_no", b"_trade_no", "conflict_status", b"conflict_status", "conflict_time", b"conflict_time", "conflict_trade_no", b"conflict_trade_no", "create_time", b"create_time", "disposition", b"disposition", "failure_reason", b"failure_reason", "notify_status", b"notify_status", "settle_time", b"settle_time", "trade_no", b"trade_no"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_status", b"_conflict_status", "_conflict_trade_no", b"_conflict_trade_no", "_disposition", b"_disposition", "_failure_reason", b"_failure_reason", "_handled_note", b"_handled_note", "_notify_status", b"_notify_status", "_trade_no", b"_trade_no", "conflict_status", b"conflict_status", "conflict_time", b"conflict_time", "conflict_trade_no", b"conflict_trade_no", "create_time", b"create_time", "disposition", b"disposition", "failure_reason", b"failure_reason", "handled_note", b"handled_note", "notify_status", b"notify_status", "settle_time", b"settle_time", "trade_no", b"trade_no"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_status", b"_conflict_status", "_conflict_trade_no", b"_conflict_trade_no", "_disposition", b"_disposition", "_failure_reason", b"_failure_reason", "_notify_status", b"_notify_status", "_trade_no", b"_trade_no", "amount_minor", b"amount_minor", "conflict_status", b"conflict_status", "conflict_time", b"conflict_time", "conflict_trade_no", b"conflict_trade_no", "create_time", b"create_time", "currency_code", b"currency_code", "disposition", b"disposition", "failure_reason", b"failure_reason", "notify_status", b"notify_status", "notify_url", b"notify_url", "order_no", b"order_no", "payment_code", b"payment_code", "platform_id", b"platform_id", "settle_time", b"settle_time", "status", b"status", "trade_no", b"trade_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_status", b"_conflict_status", "_conflict_trade_no", b"_conflict_trade_no", "_disposition", b"_disposition", "_failure_reason", b"_failure_reason", "_handled_note", b"_handled_note", "_notify_status", b"_notify_status", "_trade_no", b"_trade_no", "amount_minor", b"amount_minor", "conflict_status", b"conflict_status", "conflict_time", b"conflict_time", "conflict_trade_no", b"conflict_trade_no", "create_time", b"create_time", "currency_code", b"currency_code", "disposition", b"disposition", "failure_reason", b"failure_reason", "handled_note", b"handled_note", "notify_status", b"notify_status", "notify_url", b"notify_url", "order_no", b"order_no", "payment_code", b"payment_code", "platform_id", b"platform_id", "settle_time", b"settle_time", "status", b"status", "trade_no", b"trade_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conflict_status: _TypeAlias = _typing.Literal["conflict_status"]  # noqa: Y015
     _WhichOneofArgType__conflict_status: _TypeAlias = _typing.Literal["_conflict_status", b"_conflict_status"]  # noqa: Y015
@@ -125,6 +131,8 @@ class Payment(_message.Message):
     _WhichOneofArgType__disposition: _TypeAlias = _typing.Literal["_disposition", b"_disposition"]  # noqa: Y015
     _WhichOneofReturnType__failure_reason: _TypeAlias = _typing.Literal["failure_reason"]  # noqa: Y015
     _WhichOneofArgType__failure_reason: _TypeAlias = _typing.Literal["_failure_reason", b"_failure_reason"]  # noqa: Y015
+    _WhichOneofReturnType__handled_note: _TypeAlias = _typing.Literal["handled_note"]  # noqa: Y015
+    _WhichOneofArgType__handled_note: _TypeAlias = _typing.Literal["_handled_note", b"_handled_note"]  # noqa: Y015
     _WhichOneofReturnType__notify_status: _TypeAlias = _typing.Literal["notify_status"]  # noqa: Y015
     _WhichOneofArgType__notify_status: _TypeAlias = _typing.Literal["_notify_status", b"_notify_status"]  # noqa: Y015
     _WhichOneofReturnType__trade_no: _TypeAlias = _typing.Literal["trade_no"]  # noqa: Y015
@@ -137,6 +145,8 @@ class Payment(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disposition) -> _WhichOneofReturnType__disposition | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__failure_reason) -> _WhichOneofReturnType__failure_reason | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__handled_note) -> _WhichOneofReturnType__handled_note | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__notify_status) -> _WhichOneofReturnType__notify_status | None: ...
     @_typing.overload
