@@ -29,8 +29,8 @@ def build() -> typer.Typer:
         app.command(run.__name__.replace("_", "-"))(run)
     # What stands behind these reads its options itself, even `--help`.
     unread = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    for hand_on in (reconcile, notify):
-        app.command(context_settings=unread)(hand_on)
+    for hand_on in (reconcile, notify, exceptions, follow_ups):
+        app.command(hand_on.__name__.replace("_", "-"), context_settings=unread)(hand_on)
     return app
 
 
@@ -125,9 +125,29 @@ def notify(context: typer.Context) -> None:
     """Notifications: which have not arrived, why, and trying them again."""
     from cli.notify import notify_app
 
+    _hand_on(context, notify_app)
+
+
+def exceptions(context: typer.Context) -> None:
+    """Payments that could not simply be applied: listing and resolving them."""
+    from cli.exceptions import exceptions_app
+
+    _hand_on(context, exceptions_app)
+
+
+def follow_ups(context: typer.Context) -> None:
+    """What paid orders still need: listing, retrying and resolving it."""
+    from cli.follow_ups import follow_ups_app
+
+    _hand_on(context, follow_ups_app)
+
+
+def _hand_on(context: typer.Context, group: typer.Typer) -> None:
+    """Run a group of commands under the name by which it was called."""
+    parent, _, name = context.command_path.rpartition(" ")
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.add_typer(notify_app, name="notify")
-    app(["notify", *context.args], prog_name=context.command_path.rpartition(" ")[0])
+    app.add_typer(group, name=name)
+    app([name, *context.args], prog_name=parent)
 
 
 def main() -> None:

@@ -242,6 +242,21 @@ def payment_side(address: str) -> Iterator[PaymentSide]:
         side.server.close()
 
 
+@contextmanager
+def order_side(address: str) -> Iterator[OrderSide]:
+    """The order server alone, connected.
+
+    Raises:
+        CannotRun: it cannot be reached, or its address is none.
+    """
+    side = OrderSide.at(address)
+    try:
+        side.server.connect()
+        yield side
+    finally:
+        side.server.close()
+
+
 def _target(name: str, address: str) -> NotifyUrl:
     url = address.lower() if "://" in address else f"grpc://{address.lower()}"
     for everywhere, here in _HERE.items():

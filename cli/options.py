@@ -1,12 +1,22 @@
 """Options that several commands share, and how their values are read."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 import typer
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.clients import CannotRun, Key
+from core.rpc.translate import to_timestamp
 from core.settings import load_settings, parse_duration
+
+Operator = Annotated[str, typer.Option(help="Who asks. Recorded.")]
+Reason = Annotated[str, typer.Option(help="Why. Recorded.")]
+Platform = Annotated[str | None, typer.Option(help="The platform, where keys are given as mere codes.")]
+PaymentAddress = Annotated[str | None, typer.Option(help="Payment server, host:port.", show_default="settings")]
+OrderAddress = Annotated[str | None, typer.Option(help="Order server, host:port.", show_default="settings")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 
 
 def resolved_address(given: str | None, side: Literal["payment", "order"]) -> str:
@@ -38,6 +48,11 @@ def moment(value: str | datetime) -> datetime:
     except ValueError:
         raise typer.BadParameter(f"{value!r} must be a time such as 2026-01-31T12:00:00Z; UTC if no zone") from None
     return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+
+
+def optional_stamp(time: datetime | None) -> Timestamp | None:
+    """A time as the contracts have it; None if it was not given."""
+    return to_timestamp(time) if time is not None else None
 
 
 def read_keys(arguments: list[str], platform: str | None) -> list[Key]:

@@ -23,6 +23,7 @@ from rich.text import Text
 from cli.clients import CallFailed, CannotRun
 from core.rpc.translate import from_timestamp
 from core.rules.limits import clean_text
+from core.rules.outcome import NOT_FOUND
 from core.settings import BadSetting
 
 
@@ -58,6 +59,18 @@ def told_failures() -> Iterator[None]:
     except (CannotRun, BadSetting) as failure:
         tell_failure(failure)
         raise typer.Exit(ExitCode.CANNOT_RUN) from failure
+
+
+@contextmanager
+def missing_is_told() -> Iterator[None]:
+    """Tell on standard error that there is no such row, and end the command: it ran, and that is its answer."""
+    try:
+        yield
+    except CallFailed as failure:
+        if failure.code != NOT_FOUND:
+            raise
+        tell_failure(failure)
+        raise typer.Exit(ExitCode.NOT_ALL) from failure
 
 
 def tell_failure(failure: Exception) -> None:

@@ -13,6 +13,7 @@ from core.process import holder_name
 from core.rpc.lifecycle import StopStep
 from core.rpc.server import RpcServer, ServerOptions
 from core.rules.limits import MAX_BATCH
+from core.rules.notify_url import AllowList
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from paylatch.payment.v1 import notify_schedule_service_pb2_grpc, payment_service_pb2_grpc
@@ -20,10 +21,12 @@ from payment_server.create import CreatePayment
 from payment_server.first_attempts import FirstAttempts
 from payment_server.group import Group
 from payment_server.notify_schedule_service import NotifyScheduleService
-from payment_server.payment_service import PaymentService
+from payment_server.payment_service import PaymentService, UseCases
 from payment_server.report import ReportResults
 from payment_server.retry import RetrySchedules
 from payment_server.sender_threads import SenderThreads
+from payment_server.target_pauses import TargetPauses
+from payment_server.watch import PaymentWatches
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +35,18 @@ class PaymentServer:
 
     sender: Sender
     first_attempts: FirstAttempts
+    watches: PaymentWatches
     server: RpcServer
 
     def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
-        """Refuse new calls, finish handlers, send or give back what is claimed, then close what they used."""
+        """Refuse new calls, end watches and handlers, send or give back what is claimed, close what they used."""
         seconds = bound.total_seconds()
         return [
+            StopStep("health", 1, self.server.health.shut_down),
+            StopStep("watches", 2, self.watches.end),
             StopStep("calls", seconds + 2, lambda: self.server.stop(seconds)),
             StopStep("handlers", seconds, lambda: self.server.drained(seconds)),
+            StopStep("watchers", 2, self.watches.close),
             StopStep("first attempts", seconds + 2, lambda: self.first_attempts.stop(bound)),
             StopStep("channels", 2, self.sender.channels.close),
             StopStep("database", 2, self.sender.database.close),
@@ -65,22 +72,23 @@ def compose(
         batch_size=settings.notify_batch_size,
     )
     server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))
-    _add_services(server, settings, sender, first_attempts, log)
-    return PaymentServer(sender, first_attempts, server)
+    watches = PaymentWatches(sender.database, log)
+    report = ReportResults(sender.database, first_attempts, sender.policy, log)
+    use_cases = UseCases(CreatePayment(sender.database), report, Group(report, MAX_BATCH), watches)
+    _add_services(server, use_cases, sender, settings.allow_list(), log)
+    return PaymentServer(sender, first_attempts, watches, server)
 
 
-def _add_services(
-    server: RpcServer, settings: Settings, sender: Sender, first_attempts: FirstAttempts, log: Logger
-) -> None:
-    database, policy, allow_list = sender.database, sender.policy, settings.allow_list()
-    report = ReportResults(database, first_attempts, policy, log)
+def _add_services(server: RpcServer, use_cases: UseCases, sender: Sender, allow_list: AllowList, log: Logger) -> None:
+    database, policy = sender.database, sender.policy
     server.add(
         payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-        PaymentService(database, CreatePayment(database), report, Group(report, MAX_BATCH), allow_list, log),
+        PaymentService(database, use_cases, allow_list, log),
         "paylatch.payment.v1.PaymentService",
     )
+    retry, pauses = RetrySchedules(database, policy, log), TargetPauses(database, policy, log)
     server.add(
         notify_schedule_service_pb2_grpc.add_NotifyScheduleServiceServicer_to_server,
-        NotifyScheduleService(database, RetrySchedules(database, policy, log), allow_list, log),
+        NotifyScheduleService(database, retry, pauses, policy, allow_list, log),
         "paylatch.payment.v1.NotifyScheduleService",
     )

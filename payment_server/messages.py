@@ -124,13 +124,13 @@ def payment_message(view: PaymentView) -> payment_pb2.Payment:
         trade_no=row.trade_no if settled else None,
         failure_reason=row.failure_reason if settled else None,
         create_time=to_timestamp(row.create_time),
-        settle_time=_timestamp(row.settle_time),
+        settle_time=optional_timestamp(row.settle_time),
         notify_status=NOTIFY_STATUS.to_value(view.notify_status) if view.notify_status else None,
         disposition=DISPOSITION.to_value(view.disposition) if view.disposition else None,
         handled_note=view.handled_note,
         conflict_status=PAYMENT_STATUS.to_value(row.conflict_status) if conflicted else None,
         conflict_trade_no=row.conflict_trade_no,
-        conflict_time=_timestamp(row.conflict_time),
+        conflict_time=optional_timestamp(row.conflict_time),
     )
 
 
@@ -151,7 +151,7 @@ def schedule_message(row: Row, now: datetime) -> notify_schedule_pb2.NotifySched
         is_claimed=is_claimed,
         claimed_by=row.claimed_by if is_claimed else None,
         create_time=to_timestamp(row.create_time),
-        handled_time=_timestamp(row.handled_time),
+        handled_time=optional_timestamp(row.handled_time),
         handled_by=row.handled_by,
         handled_reason=row.handled_reason,
     )
@@ -169,5 +169,6 @@ def attempt_message(row: Row) -> notify_schedule_pb2.NotifyAttempt:
     )
 
 
-def _timestamp(time: datetime | None) -> Timestamp | None:
+def optional_timestamp(time: datetime | None) -> Timestamp | None:
+    """A time as the contract has it; None if there is none."""
     return None if time is None else to_timestamp(time)

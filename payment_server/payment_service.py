@@ -1,9 +1,13 @@
 """PaymentService: translates between the contract and the use cases. Holds no rule and no SQL."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import grpc
 
 from core.logs import Logger
 from core.rpc.items import item_failure
+from core.rpc.pools import on_threads_of
 from core.rpc.translate import read_page, read_time
 from core.rules.errors import InvalidInput
 from core.rules.limits import Checker
@@ -13,12 +17,14 @@ from core.store.paging import PageRequest
 from paylatch.order.v1 import batch_pb2
 from paylatch.payment.v1 import payment_service_pb2 as pb
 from paylatch.payment.v1 import payment_service_pb2_grpc
+from paylatch.payment.v1.payment_enums_pb2 import SCHEDULE_STATUS_UNSPECIFIED
 from payment_server.create import CreatePayment, NewPayment
 from payment_server.group import Group
 from payment_server.messages import (
     NOTIFY_STATUS,
     OUTCOME,
     PAYMENT_STATUS,
+    SCHEDULE_STATUS,
     check_batch,
     payment_message,
     read_key,
@@ -30,26 +36,32 @@ from payment_server.messages import (
 )
 from payment_server.report import Answer, Report, ReportResults
 from payment_server.views import PaymentFilter, newest_payments, payment_not_found, payments_by_key
+from payment_server.watch import PaymentWatches
+
+
+@dataclass(frozen=True, slots=True)
+class UseCases:
+    """What the service can do but for reading. report_in_group: shares a transaction with who reports at that time."""
+
+    create: CreatePayment
+    report: ReportResults
+    report_in_group: Group[Report, Answer]
+    watches: PaymentWatches
 
 
 class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
     """See protos/paylatch/payment/v1/payment_service.proto for what each RPC promises."""
 
-    def __init__(
-        self,
-        database: Database,
-        create: CreatePayment,
-        report: ReportResults,
-        report_in_group: Group[Report, Answer],
-        allow_list: AllowList,
-        log: Logger,
-    ) -> None:
+    def __init__(self, database: Database, use_cases: UseCases, allow_list: AllowList, log: Logger) -> None:
         self._database = database
-        self._create = create
-        self._report = report
-        self._report_in_group = report_in_group
+        self._create = use_cases.create
+        self._report = use_cases.report
+        self._report_in_group = use_cases.report_in_group
+        self._watches = use_cases.watches
         self._allow_list = allow_list
         self._log = log
+        # However many watch, callers find every thread of the server free.
+        self.WatchPayment = on_threads_of(self._watches.threads, self.WatchPayment)  # type: ignore[method-assign]
 
     def CreatePayment(
         self, request: pb.CreatePaymentRequest, context: grpc.ServicerContext
@@ -110,6 +122,19 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
             payments=[payment_message(view) for view in found.rows],
             next_page_token=page.token_after((found.last,)) if found.last is not None else "",
         )
+
+    def WatchPayment(
+        self, request: pb.WatchPaymentRequest, context: grpc.ServicerContext
+    ) -> Iterator[pb.WatchPaymentResponse]:
+        """One payment now, and whenever it changes."""
+        key = read_key_only(request)
+        context.add_callback(self._watches.wake)
+        for watched in self._watches.watch(key, context.is_active):
+            status = watched.schedule_status
+            yield pb.WatchPaymentResponse(
+                payment=payment_message(watched.view),
+                schedule_status=SCHEDULE_STATUS.to_value(status) if status else SCHEDULE_STATUS_UNSPECIFIED,
+            )
 
     def _read_new(self, request: pb.CreatePaymentRequest) -> NewPayment:
         checker = Checker()

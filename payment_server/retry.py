@@ -6,6 +6,7 @@ undone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from core.logs import Logger
 from core.outbox import operate, read
@@ -80,17 +81,20 @@ class RetrySchedules:
         """Move the schedules that are there."""
         done = operate.already_done(tx, operation)
         rows = _selected(tx, operation, selection, done)
-        return [Retried(key, self._change_one(tx, operation, key, rows.get(key), done)) for key in rows]
+        # One after the other, the first now, the last when the time given is over.
+        step = operation.spread_over / max(len(rows) - 1, 1)
+        return [
+            Retried(key, None if key in done else self._change_one(tx, operation, key, row, place * step))
+            for place, (key, row) in enumerate(rows.items())
+        ]
 
     def _change_one(
-        self, tx: Transaction, operation: Operation, key: Key, row: Row | None, done: set[Key]
+        self, tx: Transaction, operation: Operation, key: Key, row: Row | None, delay: timedelta
     ) -> PaylatchError | None:
         if row is None:
             return schedule_not_found(key)
-        if key in done:
-            return None
         try:
-            operate.apply(tx, row, operate.move_of(tx, row, operation.act), operation, self._policy)
+            operate.apply(tx, row, operation, self._policy, delay)
         except PaylatchError as error:
             return error
         return None
@@ -121,9 +125,7 @@ def _selected(tx: Transaction, operation: Operation, selection: Selection, done:
     if selection.wanted is None:
         found = {_key(row): row for row in read.schedules(tx, selection.keys, lock=True)}
         return {key: found.get(key) for key in selection.keys}
-    wanted = selection.wanted
-    if wanted.status is None:
-        wanted = replace(wanted, status=operate.status_for(operation.act))
+    wanted = operate.meant_by(operation.act, selection.wanted)
     rows = read.schedules(tx, sorted(done)) or read.oldest_schedules(tx, wanted, selection.limit)
     return {_key(row): row for row in rows}
 

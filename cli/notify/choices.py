@@ -45,9 +45,6 @@ ACTION = MappingProxyType(
     }
 )
 
-Address = Annotated[str | None, typer.Option(help="Payment server, host:port.", show_default="settings")]
-Platform = Annotated[str | None, typer.Option(help="The platform, where keys are given as mere codes.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead of tables.")]
 OfStatus = Annotated[Status | None, typer.Option(help="Only those in this status.")]
 OfTarget = Annotated[str | None, typer.Option(help="Only those that go to this target, grpc://host:port.")]
 OfOrder = Annotated[str | None, typer.Option(help="Only those of this order.")]

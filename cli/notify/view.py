@@ -1,19 +1,21 @@
 """Schedules and attempts for a person, and what became of a request. Draws; decides nothing."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
 from cli.clients import code_name, key_of
 from cli.describe import last_attempt
-from cli.notify.choices import Action
-from cli.notify.retry import Asked
+from cli.notify.ask import Asked
 from cli.output import count, enum_text, message_json, say, stamp_text, table, texts
 from paylatch.payment.v1 import payment_enums_pb2 as enums
-from paylatch.payment.v1.notify_schedule_pb2 import NotifyAttempt, NotifySchedule
-from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleResponse, RetryNotifySchedulesResult
+from paylatch.payment.v1.notify_schedule_pb2 import NotifyAttempt, NotifySchedule, NotifyScheduleResult
+from paylatch.payment.v1.notify_schedule_service_pb2 import ExplainNotifyScheduleResponse, GetNotifyScheduleResponse
+from paylatch.payment.v1.notify_target_pb2 import NotifyTarget
 
 
 def show_list(schedules: Sequence[NotifySchedule], next_page_token: str, console: Console) -> None:
@@ -41,7 +43,7 @@ def show_one(answer: GetNotifyScheduleResponse, console: Console) -> None:
     console.print(drawn)
 
 
-def show_asked(action: Action, asked: Asked, console: Console, *, dry_run: bool) -> None:
+def show_asked(act: str, asked: Asked, console: Console, *, dry_run: bool) -> None:
     """Draw what became of each schedule, and how many changed."""
     if asked.results:
         drawn = table("payment", "result", "next")
@@ -49,18 +51,73 @@ def show_asked(action: Action, asked: Asked, console: Console, *, dry_run: bool)
             drawn.add_row(*texts([key_of(result), *_became(result)]), style="red" if result.HasField("error") else None)
         console.print(drawn)
     would = "would change" if dry_run else "changed"
-    say(console, f"{action}: {asked.changed_count:,} of {count(len(asked.results), 'schedule')} {would}")
+    say(console, f"{act}: {asked.changed_count:,} of {count(len(asked.results), 'schedule')} {would}")
 
 
-def asked_json(action: Action, asked: Asked, *, dry_run: bool) -> dict[str, Any]:
+def asked_json(act: str, asked: Asked, *, dry_run: bool) -> dict[str, Any]:
     """The same for programs."""
     return {
-        "action": action.value,
+        "action": act,
         "dry_run": dry_run,
         "changed_count": asked.changed_count,
         "results": [message_json(result) for result in asked.results],
         "failure": str(asked.failure) if asked.failure else None,
     }
+
+
+def show_explained(answer: ExplainNotifyScheduleResponse, console: Console) -> None:
+    """Draw a schedule, all that hinders it, and the attempts it has left."""
+    console.print(_details(answer.schedule))
+    if answer.hindrances:
+        drawn = table("not sent now because", "until", "")
+        for one in answer.hindrances:
+            until = stamp_text(one.until) if one.HasField("until") else ""
+            drawn.add_row(*texts([enum_text(enums.HindranceKind, one.kind), until, one.description]))
+        console.print(drawn)
+    else:
+        say(console, "Nothing hinders it: it goes with one of the next polls.")
+    if answer.planned_attempts:
+        drawn = table("attempt", "planned", "earliest", "latest", title="If each fails", right=("attempt",))
+        for attempt in answer.planned_attempts:
+            times = [attempt.planned_time, attempt.earliest_time, attempt.latest_time]
+            drawn.add_row(*texts([attempt.number, *map(stamp_text, times)]))
+        console.print(drawn)
+
+
+def show_targets(targets: Sequence[NotifyTarget], now: Timestamp, console: Console) -> None:
+    """Draw every receiver."""
+    figures = ("backlog", "due", "oldest", "given up")
+    drawn = table("target", *figures, "breaker", "state", right=figures)
+    for one in targets:
+        cells = [one.notify_url, *(f"{number:,}" for number in (one.backlog, one.due_count))]
+        drawn.add_row(*texts([*cells, _age(one, now), f"{one.given_up_count:,}", _breaker(one), _state(one)]))
+    console.print(drawn)
+
+
+def say_target(target: NotifyTarget, became: str, console: Console) -> None:
+    """One line: what a receiver has become, and what waits for it."""
+    say(console, f"{target.notify_url} {became}; {count(target.backlog, 'schedule')} on the way to it")
+
+
+def _age(target: NotifyTarget, now: Timestamp) -> str:
+    if not target.HasField("oldest_create_time"):
+        return ""
+    return str(timedelta(seconds=max(0, now.seconds - target.oldest_create_time.seconds)))
+
+
+def _breaker(target: NotifyTarget) -> str:
+    state = enum_text(enums.BreakerState, target.breaker_state).lower()
+    until = f" until {stamp_text(target.breaker_until)}" if target.HasField("breaker_until") else ""
+    ramp = f", {count(target.ramp_limit, 'row')} a call" if target.HasField("ramp_limit") else ""
+    return f"{state}{until}{ramp}"
+
+
+def _state(target: NotifyTarget) -> str:
+    allowed = [] if target.is_allowed else ["not on the allow-list"]
+    if target.HasField("paused_time"):
+        since = stamp_text(target.paused_time)
+        allowed.append(f"paused since {since} by {target.paused_by}: {target.paused_reason}")
+    return "; ".join(allowed)
 
 
 def _details(schedule: NotifySchedule) -> Table:
@@ -109,7 +166,7 @@ def _took(attempt: NotifyAttempt) -> str:
     return f"{milliseconds:,.0f} ms"
 
 
-def _became(result: RetryNotifySchedulesResult) -> tuple[str, str]:
+def _became(result: NotifyScheduleResult) -> tuple[str, str]:
     if result.HasField("error"):
         return f"{result.error.reason}: {result.error.message}", ""
     return _status(result.schedule), _next(result.schedule)

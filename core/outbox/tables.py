@@ -154,20 +154,28 @@ class NotifyTarget(Model):
 
 
 class OperatorAction(Model):
-    """Append-only: who did what to which payment, when and why. `action_id` is one call's own, shared by its rows."""
+    """Append-only: who did what, when and why, to a payment's schedule or to a target.
+
+    `action_id` is one call's own, shared by its rows. Either the payment's key or notify_url says what it was done to.
+    """
 
     id = BigAutoField()
     action_id = ShortTextField(max_length=32)
     action = ShortTextField(max_length=32)
-    platform_id = KeyField()
-    payment_code = KeyField()
+    platform_id = KeyField(null=True)
+    payment_code = KeyField(null=True)
     operator = ShortTextField(max_length=MAX_OPERATOR)
     reason = ShortTextField(max_length=MAX_TEXT)
     detail = LongTextField()
     create_time = UtcDateTimeField()
+    notify_url = ShortTextField(max_length=MAX_TARGET, null=True)
 
     class Meta:
         table_name = "operator_action"
+        constraints = (
+            Check("(platform_id IS NULL) = (payment_code IS NULL)", "operator_action_key"),
+            Check("(platform_id IS NULL) <> (notify_url IS NULL)", "operator_action_subject"),
+        )
         indexes = (
             (("action_id", "platform_id", "payment_code"), True),
             (("platform_id", "payment_code"), False),

@@ -130,8 +130,7 @@ class Outbox:
             done = operate.already_done(tx, operation)
             for row in read.schedules(tx, [("alipay", f"P-{number}") for number in numbers], lock=True):
                 if (row.platform_id, row.payment_code) not in done:
-                    move = operate.move_of(tx, row, operation.act)
-                    operate.apply(tx, row, move, operation, self.policy)
+                    operate.apply(tx, row, operation, self.policy, operation.spread_over)
 
         self.database.transact(work)
 

@@ -165,7 +165,7 @@ def serving(sides: Sides) -> Iterator[Sides]:
     )
     payment.add(
         notify_schedule_service_pb2_grpc.add_NotifyScheduleServiceServicer_to_server,
-        _Schedules(sides),
+        _Schedules(sides),  # type: ignore[abstract]  # the same
         "paylatch.payment.v1.NotifyScheduleService",
     )
     order.add(

@@ -54,20 +54,17 @@ class BothServers:
         """Where the payment server is."""
         return self._payment_address
 
+    @property
+    def order_address(self) -> str:
+        """Where the order server is."""
+        return self._order_address
+
     def create(self, *order_nos: str, amount: int = 1_000, paid: int | None = None) -> None:
         """Create orders and their payments. paid: what is paid, if that is not the order's amount."""
         for order_no in order_nos:
             order = CreateOrderRequest(order_no=order_no, amount_minor=amount, currency_code="USD")
             self.clients.order.orders.CreateOrder(order, timeout=DEADLINE)
-            payment = CreatePaymentRequest(
-                platform_id=PLATFORM,
-                payment_code=order_no,
-                order_no=order_no,
-                amount_minor=paid or amount,
-                currency_code="USD",
-                notify_url=f"grpc://{self._order_address}",
-            )
-            self.clients.payment.payments.CreatePayment(payment, timeout=DEADLINE)
+            self._create_payment(order_no, paid or amount)
 
     def report(self, *order_nos: str, failed: bool = False) -> None:
         """Report how payments ended."""
@@ -82,6 +79,13 @@ class BothServers:
     def settle(self, *order_nos: str, **amounts: int) -> None:
         """Create, pay and deliver."""
         self.create(*order_nos, **amounts)
+        self.report(*order_nos)
+        self.deliver()
+
+    def settle_existing(self, *order_nos: str, amount: int = 1_000) -> None:
+        """Pay orders that are there, and deliver."""
+        for order_no in order_nos:
+            self._create_payment(order_no, amount)
         self.report(*order_nos)
         self.deliver()
 
@@ -151,6 +155,17 @@ class BothServers:
         self.clients.close()
         self.stop_payment_side()
         self.stop_order_server()
+
+    def _create_payment(self, order_no: str, amount: int) -> None:
+        payment = CreatePaymentRequest(
+            platform_id=PLATFORM,
+            payment_code=order_no,
+            order_no=order_no,
+            amount_minor=amount,
+            currency_code="USD",
+            notify_url=f"grpc://{self._order_address}",
+        )
+        self.clients.payment.payments.CreatePayment(payment, timeout=DEADLINE)
 
     def _start_payment_side(self) -> Scheduler:
         settings = load_settings(

@@ -8,6 +8,7 @@ from core.outbox.operate import Act, Operation
 from core.rules.codes import ResultStatus, ScheduleStatus
 from core.rules.errors import IllegalEvent, NotAllowed
 from core.rules.outcome import UNKNOWN
+from tests.support.clock import TestClock
 from tests.support.commits import DURABLE, LOST, Commit, commits
 from tests.support.outbox import APPLIED, LEASE, MOMENT, REFUSAL, SILENCE, WINDOW, Outbox, numbers
 from tests.support.rows import HANDLED, OTHER_TARGET
@@ -220,3 +221,116 @@ def test_the_same_call_again_is_another_act_unless_it_is_a_rerun(outbox: Outbox)
     operation = Operation(Act.DUE_NOW, operator="anna", reason="why")
 
     assert operation.action_id != Operation(Act.DUE_NOW, operator="anna", reason="why").action_id
+
+
+class TestAbandoning:
+    """Closing what shall not be tried any more."""
+
+    def test_a_row_that_is_being_delivered_is_given_up_and_handled_at_once(
+        self, outbox: Outbox, clock: TestClock
+    ) -> None:
+        outbox.add()
+        outbox.operate(Act.ABANDON, 1)
+
+        row = outbox.row()
+        assert row.notify_status == FAILED
+        assert (row.handled_time, row.handled_by, row.handled_reason) == (clock.now(), "anna", "it is back")
+        assert outbox.claim() is None
+        assert [entry.action for entry in outbox.audit()] == ["abandon"]
+
+    def test_a_row_that_was_given_up_keeps_its_reason_and_is_handled(self, outbox: Outbox) -> None:
+        outbox.add()
+        outbox.record(outbox.claimed(), REFUSAL)
+        before = outbox.row()
+        outbox.operate(Act.ABANDON, 1)
+
+        row = outbox.row()
+        assert (row.notify_status, row.last_code, row.last_message) == (
+            FAILED,
+            before.last_code,
+            before.last_message,
+        )
+        assert row.handled_by == "anna"
+
+    def test_a_row_that_a_person_has_closed_is_refused_and_keeps_the_first_reason(self, outbox: Outbox) -> None:
+        outbox.add()
+        outbox.operate(Act.ABANDON, 1)
+        before = outbox.row()
+        with pytest.raises(NotAllowed) as refused:
+            outbox.operate(Act.ABANDON, 1)
+
+        assert refused.value.reason == "ALREADY_HANDLED"
+        assert outbox.row() == before
+        assert len(outbox.audit()) == 1
+
+    def test_a_row_that_a_worker_holds_is_refused(self, outbox: Outbox) -> None:
+        outbox.add()
+        outbox.claimed()
+        with pytest.raises(NotAllowed) as refused:
+            outbox.operate(Act.ABANDON, 1)
+        assert refused.value.reason == "CLAIMED"
+
+    def test_a_lease_that_lapsed_unseen_is_in_the_ledger(self, outbox: Outbox, clock: TestClock) -> None:
+        outbox.add()
+        outbox.claimed()
+        clock.advance(LEASE)
+        outbox.operate(Act.ABANDON, 1)
+
+        assert outbox.row().notify_status == FAILED
+        assert [attempt.code for attempt in outbox.ledger()] == [UNKNOWN]
+
+    def test_a_success_that_comes_after_all_is_taken(self, outbox: Outbox, clock: TestClock) -> None:
+        outbox.add()
+        late = outbox.claimed()
+        clock.advance(LEASE)
+        outbox.operate(Act.ABANDON, 1)
+        outbox.record(late, APPLIED)
+
+        row = outbox.row()
+        assert (row.notify_status, row.handled_time) == (SUCCESS, None)
+
+    def test_what_was_delivered_cannot_be_abandoned(self, outbox: Outbox) -> None:
+        outbox.add()
+        outbox.record(outbox.claimed(), APPLIED)
+        with pytest.raises(IllegalEvent):
+            outbox.operate(Act.ABANDON, 1)
+
+    def test_what_was_abandoned_can_be_requeued(self, outbox: Outbox) -> None:
+        outbox.add()
+        outbox.operate(Act.ABANDON, 1)
+        outbox.operate(Act.REQUEUE, 1)
+
+        row = outbox.row()
+        assert (row.notify_status, row.handled_time) == (NOTIFYING, None)
+        assert numbers(outbox.claim()) == [1]
+
+    @pytest.mark.parametrize("way", [LOST, DURABLE])
+    @pytest.mark.parametrize("is_given_up", [True, False], ids=["given up", "waiting"])
+    def test_by_a_commit_that_raised_is_done_and_audited_once(
+        self, outbox: Outbox, way: Commit, is_given_up: bool
+    ) -> None:
+        outbox.add()
+        if is_given_up:
+            outbox.record(outbox.claimed(), REFUSAL)
+        with commits(outbox.database, [way]):
+            outbox.operate(Act.ABANDON, 1)
+
+        assert outbox.row().handled_by == "anna"
+        assert len(outbox.audit()) == 1
+
+
+@pytest.mark.parametrize("act", [Act.DUE_NOW, Act.ABANDON])
+def test_a_row_that_has_changed_since_the_operator_looked_is_left_alone(
+    outbox: Outbox, clock: TestClock, act: Act
+) -> None:
+    outbox.add()
+    looked = clock.now()
+    clock.advance(timedelta(seconds=1))
+    outbox.record(outbox.claimed(), SILENCE)
+    before = outbox.row()
+    with pytest.raises(NotAllowed) as refused:
+        outbox.operate(act, 1, unchanged_since=looked)
+
+    assert refused.value.reason == "CHANGED_SINCE"
+    assert (outbox.row(), outbox.audit()) == (before, [])
+    outbox.operate(act, 1, unchanged_since=clock.now())

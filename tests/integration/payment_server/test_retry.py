@@ -216,3 +216,32 @@ def test_what_an_operator_did_is_kept_with_the_time_of_its_transaction(payments:
 
     (entry,) = payments.audit()
     assert entry.create_time == START + timedelta(seconds=1) + LEASE + MINUTE
+
+
+def test_a_filter_leaves_out_what_a_person_has_closed_unless_it_is_asked_for(payments: Payments) -> None:
+    _run(payments, Act.ABANDON, _keys(1))
+
+    assert _codes(_run(payments, Act.REQUEUE, Selection(wanted=ScheduleFilter(), limit=10))) == ["P-2"]
+    asked_for = Selection(wanted=ScheduleFilter(status=FAILED, is_handled=True), limit=10)
+    assert _codes(_run(payments, Act.REQUEUE, asked_for)) == ["P-1"]
+
+
+def test_abandoning_by_filter_closes_what_was_given_up(payments: Payments) -> None:
+    results = _run(payments, Act.ABANDON, Selection(wanted=ScheduleFilter(), limit=10))
+
+    assert (_codes(results), _kinds(results)) == (["P-1", "P-2"], [None, None])
+    assert {payments.row(number).handled_by for number in (1, 2)} == {"anna"}
+    assert payments.row(3).notify_status == NOTIFYING
+
+
+def test_a_release_can_be_spread_over_a_time(payments: Payments) -> None:
+    _run(payments, Act.ABANDON, _keys(3, 4))
+    _run(payments, Act.REQUEUE, _keys(1, 2, 3, 4), spread_over=3 * MINUTE)
+
+    start = payments.clock.now()
+    assert [payments.row(number).next_notify_time - start for number in (1, 2, 3, 4)] == [
+        0 * MINUTE,
+        MINUTE,
+        2 * MINUTE,
+        3 * MINUTE,
+    ]

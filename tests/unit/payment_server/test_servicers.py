@@ -16,9 +16,10 @@ from core.store.database import Database
 from paylatch.payment.v1 import payment_enums_pb2, payment_service_pb2
 from payment_server.create import CreatePayment, NewPayment
 from payment_server.group import Group
-from payment_server.payment_service import PaymentService
+from payment_server.payment_service import PaymentService, UseCases
 from payment_server.report import Report, ReportResults
 from payment_server.views import PaymentView
+from payment_server.watch import PaymentWatches
 
 TARGET = "grpc://127.0.0.1:50052"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -64,14 +65,14 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def servicer(recorder: Recorder) -> PaymentService:
-    return PaymentService(
-        cast(Database, None),
+    log = structlog.wrap_logger(None)
+    use_cases = UseCases(
         cast(CreatePayment, recorder.create),
         cast(ReportResults, recorder.report),
         Group(recorder.report, 1),
-        AllowList.parse([TARGET]),
-        structlog.wrap_logger(None),
+        PaymentWatches(cast(Database, None), log),
     )
+    return PaymentService(cast(Database, None), use_cases, AllowList.parse([TARGET]), log)
 
 
 def call(servicer: PaymentService, method: str, request: Any) -> Any:

@@ -23,20 +23,27 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from paylatch.order.v1 import batch_pb2 as paylatch_dot_order_dot_v1_dot_batch__pb2
 from paylatch.payment.v1 import payment_enums_pb2 as paylatch_dot_payment_dot_v1_dot_payment__enums__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)paylatch/payment/v1/notify_schedule.proto\x12\x13paylatch.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\'paylatch/payment/v1/payment_enums.proto\"\xdd\x04\n\x0eNotifySchedule\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x12\n\nnotify_url\x18\x04 \x01(\t\x12\x33\n\x06status\x18\x05 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x34\n\x10next_notify_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cgive_up_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cnotify_count\x18\x08 \x01(\x05\x12\x16\n\tlast_code\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0clast_message\x18\n \x01(\tH\x01\x88\x01\x01\x12\x12\n\nis_claimed\x18\x0b \x01(\x08\x12\x17\n\nclaimed_by\x18\x0c \x01(\tH\x02\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0chandled_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nhandled_by\x18\x0f \x01(\tH\x03\x88\x01\x01\x12\x1b\n\x0ehandled_reason\x18\x10 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_last_codeB\x0f\n\r_last_messageB\r\n\x0b_claimed_byB\r\n\x0b_handled_byB\x11\n\x0f_handled_reason\"\xb0\x01\n\rNotifyAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0f\n\x07made_by\x18\x06 \x01(\t\"\xd8\x01\n\x14NotifyScheduleFilter\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x12\n\nnotify_url\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x31\n\rcreated_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)paylatch/payment/v1/notify_schedule.proto\x12\x13paylatch.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpaylatch/order/v1/batch.proto\x1a\'paylatch/payment/v1/payment_enums.proto\"\xdd\x04\n\x0eNotifySchedule\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x12\n\nnotify_url\x18\x04 \x01(\t\x12\x33\n\x06status\x18\x05 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x34\n\x10next_notify_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cgive_up_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cnotify_count\x18\x08 \x01(\x05\x12\x16\n\tlast_code\x18\t \x01(\x05H\x00\x88\x01\x01\x12\x19\n\x0clast_message\x18\n \x01(\tH\x01\x88\x01\x01\x12\x12\n\nis_claimed\x18\x0b \x01(\x08\x12\x17\n\nclaimed_by\x18\x0c \x01(\tH\x02\x88\x01\x01\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0chandled_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nhandled_by\x18\x0f \x01(\tH\x03\x88\x01\x01\x12\x1b\n\x0ehandled_reason\x18\x10 \x01(\tH\x04\x88\x01\x01\x42\x0c\n\n_last_codeB\x0f\n\r_last_messageB\r\n\x0b_claimed_byB\r\n\x0b_handled_byB\x11\n\x0f_handled_reason\"\xb0\x01\n\rNotifyAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04\x63ode\x18\x04 \x01(\x05\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0f\n\x07made_by\x18\x06 \x01(\t\"\xd8\x01\n\x14NotifyScheduleFilter\x12\x33\n\x06status\x18\x01 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x12\n\nnotify_url\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x31\n\rcreated_after\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb4\x01\n\x14NotifyScheduleResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x37\n\x08schedule\x18\x03 \x01(\x0b\x32#.paylatch.payment.v1.NotifyScheduleH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome\"}\n\tHindrance\x12\x30\n\x04kind\x18\x01 \x01(\x0e\x32\".paylatch.payment.v1.HindranceKind\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12)\n\x05until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb6\x01\n\x0ePlannedAttempt\x12\x0e\n\x06number\x18\x01 \x01(\x05\x12\x30\n\x0cplanned_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rearliest_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0blatest_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'paylatch.payment.v1.notify_schedule_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_NOTIFYSCHEDULE']._serialized_start=141
-  _globals['_NOTIFYSCHEDULE']._serialized_end=746
-  _globals['_NOTIFYATTEMPT']._serialized_start=749
-  _globals['_NOTIFYATTEMPT']._serialized_end=925
-  _globals['_NOTIFYSCHEDULEFILTER']._serialized_start=928
-  _globals['_NOTIFYSCHEDULEFILTER']._serialized_end=1144
+  _globals['_NOTIFYSCHEDULE']._serialized_start=172
+  _globals['_NOTIFYSCHEDULE']._serialized_end=777
+  _globals['_NOTIFYATTEMPT']._serialized_start=780
+  _globals['_NOTIFYATTEMPT']._serialized_end=956
+  _globals['_NOTIFYSCHEDULEFILTER']._serialized_start=959
+  _globals['_NOTIFYSCHEDULEFILTER']._serialized_end=1175
+  _globals['_NOTIFYSCHEDULERESULT']._serialized_start=1178
+  _globals['_NOTIFYSCHEDULERESULT']._serialized_end=1358
+  _globals['_HINDRANCE']._serialized_start=1360
+  _globals['_HINDRANCE']._serialized_end=1485
+  _globals['_PLANNEDATTEMPT']._serialized_start=1488
+  _globals['_PLANNEDATTEMPT']._serialized_end=1670
 # @@protoc_insertion_point(module_scope)

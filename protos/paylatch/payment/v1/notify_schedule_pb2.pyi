@@ -6,6 +6,7 @@ The notifications that are to reach the order side, and their attempts."""
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from paylatch.order.v1 import batch_pb2 as _batch_pb2
 from paylatch.payment.v1 import payment_enums_pb2 as _payment_enums_pb2
 import builtins as _builtins
 import sys
@@ -218,3 +219,115 @@ class NotifyScheduleFilter(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NotifyScheduleFilter: _TypeAlias = NotifyScheduleFilter  # noqa: Y015
+
+@_typing.final
+class NotifyScheduleResult(_message.Message):
+    """What became of one schedule an operator meant."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLATFORM_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_CODE_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    platform_id: _builtins.str
+    """The payment's platform."""
+    payment_code: _builtins.str
+    """The payment's code within its platform."""
+    @_builtins.property
+    def schedule(self) -> Global___NotifySchedule:
+        """The schedule after the change. In a dry run: as it would be."""
+
+    @_builtins.property
+    def error(self) -> _batch_pb2.ItemError:
+        """Why it was not changed."""
+
+    def __init__(
+        self,
+        *,
+        platform_id: _builtins.str = ...,
+        payment_code: _builtins.str = ...,
+        schedule: Global___NotifySchedule | None = ...,
+        error: _batch_pb2.ItemError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "payment_code", b"payment_code", "platform_id", b"platform_id", "schedule", b"schedule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["schedule", "error"]  # noqa: Y015
+    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+
+Global___NotifyScheduleResult: _TypeAlias = NotifyScheduleResult  # noqa: Y015
+
+@_typing.final
+class Hindrance(_message.Message):
+    """One thing that keeps a schedule from being sent now. All fields are set by the server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    kind: _payment_enums_pb2.HindranceKind.ValueType
+    """What it is."""
+    description: _builtins.str
+    """The same for a person: by whom, why, what to do."""
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When it ends by itself, UTC. Unset if it does not, or if nobody can know."""
+
+    def __init__(
+        self,
+        *,
+        kind: _payment_enums_pb2.HindranceKind.ValueType = ...,
+        description: _builtins.str = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["description", b"description", "kind", b"kind", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hindrance: _TypeAlias = Hindrance  # noqa: Y015
+
+@_typing.final
+class PlannedAttempt(_message.Message):
+    """One attempt that is still left to a schedule. All fields are set by the server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    PLANNED_TIME_FIELD_NUMBER: _builtins.int
+    EARLIEST_TIME_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Which of the attempts that count it is: notify_count + 1 and on."""
+    @_builtins.property
+    def planned_time(self) -> _timestamp_pb2.Timestamp:
+        """When, UTC, if every wait is as long as the timetable says and the attempts before fail at once."""
+
+    @_builtins.property
+    def earliest_time(self) -> _timestamp_pb2.Timestamp:
+        """The same if every wait is as short as the jitter makes it."""
+
+    @_builtins.property
+    def latest_time(self) -> _timestamp_pb2.Timestamp:
+        """The same if every wait is as long as the jitter makes it."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        planned_time: _timestamp_pb2.Timestamp | None = ...,
+        earliest_time: _timestamp_pb2.Timestamp | None = ...,
+        latest_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earliest_time", b"earliest_time", "latest_time", b"latest_time", "planned_time", b"planned_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earliest_time", b"earliest_time", "latest_time", b"latest_time", "number", b"number", "planned_time", b"planned_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedAttempt: _TypeAlias = PlannedAttempt  # noqa: Y015

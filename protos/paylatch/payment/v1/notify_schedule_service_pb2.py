@@ -22,39 +22,59 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from paylatch.order.v1 import batch_pb2 as paylatch_dot_order_dot_v1_dot_batch__pb2
 from paylatch.payment.v1 import notify_schedule_pb2 as paylatch_dot_payment_dot_v1_dot_notify__schedule__pb2
+from paylatch.payment.v1 import notify_target_pb2 as paylatch_dot_payment_dot_v1_dot_notify__target__pb2
 from paylatch.payment.v1 import payment_enums_pb2 as paylatch_dot_payment_dot_v1_dot_payment__enums__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1paylatch/payment/v1/notify_schedule_service.proto\x12\x13paylatch.payment.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpaylatch/order/v1/batch.proto\x1a)paylatch/payment/v1/notify_schedule.proto\x1a\'paylatch/payment/v1/payment_enums.proto\"E\n\x18GetNotifyScheduleRequest\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\"\x88\x01\n\x19GetNotifyScheduleResponse\x12\x35\n\x08schedule\x18\x01 \x01(\x0b\x32#.paylatch.payment.v1.NotifySchedule\x12\x34\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\".paylatch.payment.v1.NotifyAttempt\"Q\n\x1e\x42\x61tchGetNotifySchedulesRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.paylatch.order.v1.PaymentKey\"f\n\x1f\x42\x61tchGetNotifySchedulesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0b\x32\x32.paylatch.payment.v1.BatchGetNotifySchedulesResult\"\xbd\x01\n\x1d\x42\x61tchGetNotifySchedulesResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x37\n\x08schedule\x18\x03 \x01(\x0b\x32#.paylatch.payment.v1.NotifyScheduleH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\xdd\x02\n\x1aListNotifySchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x12\n\nnotify_url\x18\x04 \x01(\t\x12\x10\n\x08order_no\x18\x05 \x01(\t\x12\x31\n\rcreated_after\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndue_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nis_handled\x18\t \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_is_handled\"n\n\x1bListNotifySchedulesResponse\x12\x36\n\tschedules\x18\x01 \x03(\x0b\x32#.paylatch.payment.v1.NotifySchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa7\x02\n\x1bRetryNotifySchedulesRequest\x12\x30\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32 .paylatch.payment.v1.RetryAction\x12+\n\x04keys\x18\x02 \x03(\x0b\x32\x1d.paylatch.order.v1.PaymentKey\x12\x39\n\x06\x66ilter\x18\x03 \x01(\x0b\x32).paylatch.payment.v1.NotifyScheduleFilter\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x17\n\nnotify_url\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08operator\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x42\r\n\x0b_notify_url\"\x8e\x01\n\x1cRetryNotifySchedulesResponse\x12@\n\x07results\x18\x01 \x03(\x0b\x32/.paylatch.payment.v1.RetryNotifySchedulesResult\x12\x15\n\rchanged_count\x18\x02 \x01(\x05\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"\xba\x01\n\x1aRetryNotifySchedulesResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x37\n\x08schedule\x18\x03 \x01(\x0b\x32#.paylatch.payment.v1.NotifyScheduleH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome2\x89\x04\n\x15NotifyScheduleService\x12r\n\x11GetNotifySchedule\x12-.paylatch.payment.v1.GetNotifyScheduleRequest\x1a..paylatch.payment.v1.GetNotifyScheduleResponse\x12\x84\x01\n\x17\x42\x61tchGetNotifySchedules\x12\x33.paylatch.payment.v1.BatchGetNotifySchedulesRequest\x1a\x34.paylatch.payment.v1.BatchGetNotifySchedulesResponse\x12x\n\x13ListNotifySchedules\x12/.paylatch.payment.v1.ListNotifySchedulesRequest\x1a\x30.paylatch.payment.v1.ListNotifySchedulesResponse\x12{\n\x14RetryNotifySchedules\x12\x30.paylatch.payment.v1.RetryNotifySchedulesRequest\x1a\x31.paylatch.payment.v1.RetryNotifySchedulesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n1paylatch/payment/v1/notify_schedule_service.proto\x12\x13paylatch.payment.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpaylatch/order/v1/batch.proto\x1a)paylatch/payment/v1/notify_schedule.proto\x1a\'paylatch/payment/v1/notify_target.proto\x1a\'paylatch/payment/v1/payment_enums.proto\"E\n\x18GetNotifyScheduleRequest\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\"\xb7\x01\n\x19GetNotifyScheduleResponse\x12\x35\n\x08schedule\x18\x01 \x01(\x0b\x32#.paylatch.payment.v1.NotifySchedule\x12\x34\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\".paylatch.payment.v1.NotifyAttempt\x12-\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Q\n\x1e\x42\x61tchGetNotifySchedulesRequest\x12/\n\x08requests\x18\x01 \x03(\x0b\x32\x1d.paylatch.order.v1.PaymentKey\"f\n\x1f\x42\x61tchGetNotifySchedulesResponse\x12\x43\n\x07results\x18\x01 \x03(\x0b\x32\x32.paylatch.payment.v1.BatchGetNotifySchedulesResult\"\xbd\x01\n\x1d\x42\x61tchGetNotifySchedulesResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x37\n\x08schedule\x18\x03 \x01(\x0b\x32#.paylatch.payment.v1.NotifyScheduleH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\xdd\x02\n\x1aListNotifySchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x33\n\x06status\x18\x03 \x01(\x0e\x32#.paylatch.payment.v1.ScheduleStatus\x12\x12\n\nnotify_url\x18\x04 \x01(\t\x12\x10\n\x08order_no\x18\x05 \x01(\t\x12\x31\n\rcreated_after\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x63reated_before\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ndue_before\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\nis_handled\x18\t \x01(\x08H\x00\x88\x01\x01\x42\r\n\x0b_is_handled\"\x9d\x01\n\x1bListNotifySchedulesResponse\x12\x36\n\tschedules\x18\x01 \x03(\x0b\x32#.paylatch.payment.v1.NotifySchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12-\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8c\x03\n\x1bRetryNotifySchedulesRequest\x12\x30\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32 .paylatch.payment.v1.RetryAction\x12+\n\x04keys\x18\x02 \x03(\x0b\x32\x1d.paylatch.order.v1.PaymentKey\x12\x39\n\x06\x66ilter\x18\x03 \x01(\x0b\x32).paylatch.payment.v1.NotifyScheduleFilter\x12\r\n\x05limit\x18\x04 \x01(\x05\x12\x17\n\nnotify_url\x18\x05 \x01(\tH\x00\x88\x01\x01\x12\x10\n\x08operator\x18\x06 \x01(\t\x12\x0e\n\x06reason\x18\x07 \x01(\t\x12\x15\n\rvalidate_only\x18\x08 \x01(\x08\x12\x33\n\x0funchanged_since\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x0bspread_over\x18\n \x01(\x0b\x32\x19.google.protobuf.DurationB\r\n\x0b_notify_url\"\x88\x01\n\x1cRetryNotifySchedulesResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).paylatch.payment.v1.NotifyScheduleResult\x12\x15\n\rchanged_count\x18\x02 \x01(\x05\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"I\n\x1c\x45xplainNotifyScheduleRequest\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\"\xf8\x01\n\x1d\x45xplainNotifyScheduleResponse\x12\x35\n\x08schedule\x18\x01 \x01(\x0b\x32#.paylatch.payment.v1.NotifySchedule\x12\x32\n\nhindrances\x18\x02 \x03(\x0b\x32\x1e.paylatch.payment.v1.Hindrance\x12=\n\x10planned_attempts\x18\x03 \x03(\x0b\x32#.paylatch.payment.v1.PlannedAttempt\x12-\n\tread_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x84\x02\n\x1d\x41\x62\x61ndonNotifySchedulesRequest\x12+\n\x04keys\x18\x01 \x03(\x0b\x32\x1d.paylatch.order.v1.PaymentKey\x12\x39\n\x06\x66ilter\x18\x02 \x01(\x0b\x32).paylatch.payment.v1.NotifyScheduleFilter\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x10\n\x08operator\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rvalidate_only\x18\x06 \x01(\x08\x12\x33\n\x0funchanged_since\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x8a\x01\n\x1e\x41\x62\x61ndonNotifySchedulesResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).paylatch.payment.v1.NotifyScheduleResult\x12\x15\n\rchanged_count\x18\x02 \x01(\x05\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"A\n\x18ListNotifyTargetsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"\x97\x01\n\x19ListNotifyTargetsResponse\x12\x32\n\x07targets\x18\x01 \x03(\x0b\x32!.paylatch.payment.v1.NotifyTarget\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12-\n\tread_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x18PauseNotifyTargetRequest\x12\x12\n\nnotify_url\x18\x01 \x01(\t\x12\x10\n\x08operator\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"N\n\x19PauseNotifyTargetResponse\x12\x31\n\x06target\x18\x01 \x01(\x0b\x32!.paylatch.payment.v1.NotifyTarget\"h\n\x19ResumeNotifyTargetRequest\x12\x12\n\nnotify_url\x18\x01 \x01(\t\x12\x10\n\x08operator\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"O\n\x1aResumeNotifyTargetResponse\x12\x31\n\x06target\x18\x01 \x01(\x0b\x32!.paylatch.payment.v1.NotifyTarget2\xec\x08\n\x15NotifyScheduleService\x12r\n\x11GetNotifySchedule\x12-.paylatch.payment.v1.GetNotifyScheduleRequest\x1a..paylatch.payment.v1.GetNotifyScheduleResponse\x12\x84\x01\n\x17\x42\x61tchGetNotifySchedules\x12\x33.paylatch.payment.v1.BatchGetNotifySchedulesRequest\x1a\x34.paylatch.payment.v1.BatchGetNotifySchedulesResponse\x12x\n\x13ListNotifySchedules\x12/.paylatch.payment.v1.ListNotifySchedulesRequest\x1a\x30.paylatch.payment.v1.ListNotifySchedulesResponse\x12{\n\x14RetryNotifySchedules\x12\x30.paylatch.payment.v1.RetryNotifySchedulesRequest\x1a\x31.paylatch.payment.v1.RetryNotifySchedulesResponse\x12~\n\x15\x45xplainNotifySchedule\x12\x31.paylatch.payment.v1.ExplainNotifyScheduleRequest\x1a\x32.paylatch.payment.v1.ExplainNotifyScheduleResponse\x12\x81\x01\n\x16\x41\x62\x61ndonNotifySchedules\x12\x32.paylatch.payment.v1.AbandonNotifySchedulesRequest\x1a\x33.paylatch.payment.v1.AbandonNotifySchedulesResponse\x12r\n\x11ListNotifyTargets\x12-.paylatch.payment.v1.ListNotifyTargetsRequest\x1a..paylatch.payment.v1.ListNotifyTargetsResponse\x12r\n\x11PauseNotifyTarget\x12-.paylatch.payment.v1.PauseNotifyTargetRequest\x1a..paylatch.payment.v1.PauseNotifyTargetResponse\x12u\n\x12ResumeNotifyTarget\x12..paylatch.payment.v1.ResumeNotifyTargetRequest\x1a/.paylatch.payment.v1.ResumeNotifyTargetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'paylatch.payment.v1.notify_schedule_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_GETNOTIFYSCHEDULEREQUEST']._serialized_start=222
-  _globals['_GETNOTIFYSCHEDULEREQUEST']._serialized_end=291
-  _globals['_GETNOTIFYSCHEDULERESPONSE']._serialized_start=294
-  _globals['_GETNOTIFYSCHEDULERESPONSE']._serialized_end=430
-  _globals['_BATCHGETNOTIFYSCHEDULESREQUEST']._serialized_start=432
-  _globals['_BATCHGETNOTIFYSCHEDULESREQUEST']._serialized_end=513
-  _globals['_BATCHGETNOTIFYSCHEDULESRESPONSE']._serialized_start=515
-  _globals['_BATCHGETNOTIFYSCHEDULESRESPONSE']._serialized_end=617
-  _globals['_BATCHGETNOTIFYSCHEDULESRESULT']._serialized_start=620
-  _globals['_BATCHGETNOTIFYSCHEDULESRESULT']._serialized_end=809
-  _globals['_LISTNOTIFYSCHEDULESREQUEST']._serialized_start=812
-  _globals['_LISTNOTIFYSCHEDULESREQUEST']._serialized_end=1161
-  _globals['_LISTNOTIFYSCHEDULESRESPONSE']._serialized_start=1163
-  _globals['_LISTNOTIFYSCHEDULESRESPONSE']._serialized_end=1273
-  _globals['_RETRYNOTIFYSCHEDULESREQUEST']._serialized_start=1276
-  _globals['_RETRYNOTIFYSCHEDULESREQUEST']._serialized_end=1571
-  _globals['_RETRYNOTIFYSCHEDULESRESPONSE']._serialized_start=1574
-  _globals['_RETRYNOTIFYSCHEDULESRESPONSE']._serialized_end=1716
-  _globals['_RETRYNOTIFYSCHEDULESRESULT']._serialized_start=1719
-  _globals['_RETRYNOTIFYSCHEDULESRESULT']._serialized_end=1905
-  _globals['_NOTIFYSCHEDULESERVICE']._serialized_start=1908
-  _globals['_NOTIFYSCHEDULESERVICE']._serialized_end=2429
+  _globals['_GETNOTIFYSCHEDULEREQUEST']._serialized_start=295
+  _globals['_GETNOTIFYSCHEDULEREQUEST']._serialized_end=364
+  _globals['_GETNOTIFYSCHEDULERESPONSE']._serialized_start=367
+  _globals['_GETNOTIFYSCHEDULERESPONSE']._serialized_end=550
+  _globals['_BATCHGETNOTIFYSCHEDULESREQUEST']._serialized_start=552
+  _globals['_BATCHGETNOTIFYSCHEDULESREQUEST']._serialized_end=633
+  _globals['_BATCHGETNOTIFYSCHEDULESRESPONSE']._serialized_start=635
+  _globals['_BATCHGETNOTIFYSCHEDULESRESPONSE']._serialized_end=737
+  _globals['_BATCHGETNOTIFYSCHEDULESRESULT']._serialized_start=740
+  _globals['_BATCHGETNOTIFYSCHEDULESRESULT']._serialized_end=929
+  _globals['_LISTNOTIFYSCHEDULESREQUEST']._serialized_start=932
+  _globals['_LISTNOTIFYSCHEDULESREQUEST']._serialized_end=1281
+  _globals['_LISTNOTIFYSCHEDULESRESPONSE']._serialized_start=1284
+  _globals['_LISTNOTIFYSCHEDULESRESPONSE']._serialized_end=1441
+  _globals['_RETRYNOTIFYSCHEDULESREQUEST']._serialized_start=1444
+  _globals['_RETRYNOTIFYSCHEDULESREQUEST']._serialized_end=1840
+  _globals['_RETRYNOTIFYSCHEDULESRESPONSE']._serialized_start=1843
+  _globals['_RETRYNOTIFYSCHEDULESRESPONSE']._serialized_end=1979
+  _globals['_EXPLAINNOTIFYSCHEDULEREQUEST']._serialized_start=1981
+  _globals['_EXPLAINNOTIFYSCHEDULEREQUEST']._serialized_end=2054
+  _globals['_EXPLAINNOTIFYSCHEDULERESPONSE']._serialized_start=2057
+  _globals['_EXPLAINNOTIFYSCHEDULERESPONSE']._serialized_end=2305
+  _globals['_ABANDONNOTIFYSCHEDULESREQUEST']._serialized_start=2308
+  _globals['_ABANDONNOTIFYSCHEDULESREQUEST']._serialized_end=2568
+  _globals['_ABANDONNOTIFYSCHEDULESRESPONSE']._serialized_start=2571
+  _globals['_ABANDONNOTIFYSCHEDULESRESPONSE']._serialized_end=2709
+  _globals['_LISTNOTIFYTARGETSREQUEST']._serialized_start=2711
+  _globals['_LISTNOTIFYTARGETSREQUEST']._serialized_end=2776
+  _globals['_LISTNOTIFYTARGETSRESPONSE']._serialized_start=2779
+  _globals['_LISTNOTIFYTARGETSRESPONSE']._serialized_end=2930
+  _globals['_PAUSENOTIFYTARGETREQUEST']._serialized_start=2932
+  _globals['_PAUSENOTIFYTARGETREQUEST']._serialized_end=3035
+  _globals['_PAUSENOTIFYTARGETRESPONSE']._serialized_start=3037
+  _globals['_PAUSENOTIFYTARGETRESPONSE']._serialized_end=3115
+  _globals['_RESUMENOTIFYTARGETREQUEST']._serialized_start=3117
+  _globals['_RESUMENOTIFYTARGETREQUEST']._serialized_end=3221
+  _globals['_RESUMENOTIFYTARGETRESPONSE']._serialized_start=3223
+  _globals['_RESUMENOTIFYTARGETRESPONSE']._serialized_end=3302
+  _globals['_NOTIFYSCHEDULESERVICE']._serialized_start=3305
+  _globals['_NOTIFYSCHEDULESERVICE']._serialized_end=4437
 # @@protoc_insertion_point(module_scope)

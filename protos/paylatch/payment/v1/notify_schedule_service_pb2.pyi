@@ -5,11 +5,13 @@ The operator's side of the notifications."""
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from paylatch.order.v1 import batch_pb2 as _batch_pb2
 from paylatch.payment.v1 import notify_schedule_pb2 as _notify_schedule_pb2
+from paylatch.payment.v1 import notify_target_pb2 as _notify_target_pb2
 from paylatch.payment.v1 import payment_enums_pb2 as _payment_enums_pb2
 import builtins as _builtins
 import sys
@@ -56,6 +58,7 @@ class GetNotifyScheduleResponse(_message.Message):
 
     SCHEDULE_FIELD_NUMBER: _builtins.int
     ATTEMPTS_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def schedule(self) -> _notify_schedule_pb2.NotifySchedule:
         """The schedule as it is now."""
@@ -64,15 +67,20 @@ class GetNotifyScheduleResponse(_message.Message):
     def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.NotifyAttempt]:
         """All its attempts that ended, the first first."""
 
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was read, UTC, by the database's clock: what to give as unchanged_since."""
+
     def __init__(
         self,
         *,
         schedule: _notify_schedule_pb2.NotifySchedule | None = ...,
         attempts: _abc.Iterable[_notify_schedule_pb2.NotifyAttempt] | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time", "schedule", b"schedule"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "schedule", b"schedule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "read_time", b"read_time", "schedule", b"schedule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,21 +246,27 @@ class ListNotifySchedulesResponse(_message.Message):
 
     SCHEDULES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """What to send as page_token for the next page. Empty: this is the last one."""
     @_builtins.property
     def schedules(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.NotifySchedule]:
         """The schedules, newest first."""
 
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When this page was read, UTC, by the database's clock: what to give as unchanged_since."""
+
     def __init__(
         self,
         *,
         schedules: _abc.Iterable[_notify_schedule_pb2.NotifySchedule] | None = ...,
         next_page_token: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "schedules", b"schedules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "read_time", b"read_time", "schedules", b"schedules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -274,6 +288,8 @@ class RetryNotifySchedulesRequest(_message.Message):
     OPERATOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    UNCHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    SPREAD_OVER_FIELD_NUMBER: _builtins.int
     action: _payment_enums_pb2.RetryAction.ValueType
     """What to do; must be given."""
     limit: _builtins.int
@@ -300,6 +316,18 @@ class RetryNotifySchedulesRequest(_message.Message):
         the limit.
         """
 
+    @_builtins.property
+    def unchanged_since(self) -> _timestamp_pb2.Timestamp:
+        """Change only schedules that nobody has changed since this time: the read_time of the list that was looked at. Others
+        are item errors FAILED_PRECONDITION (CHANGED_SINCE). Left out: whatever they have become.
+        """
+
+    @_builtins.property
+    def spread_over(self) -> _duration_pb2.Duration:
+        """Make them due one after the other, evenly spread over this long from now, at most a day, instead of all at once: a
+        receiver that has just come back is not overrun. Left out: all now.
+        """
+
     def __init__(
         self,
         *,
@@ -311,10 +339,12 @@ class RetryNotifySchedulesRequest(_message.Message):
         operator: _builtins.str = ...,
         reason: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        unchanged_since: _timestamp_pb2.Timestamp | None = ...,
+        spread_over: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_notify_url", b"_notify_url", "filter", b"filter", "notify_url", b"notify_url"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_notify_url", b"_notify_url", "filter", b"filter", "notify_url", b"notify_url", "spread_over", b"spread_over", "unchanged_since", b"unchanged_since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_notify_url", b"_notify_url", "action", b"action", "filter", b"filter", "keys", b"keys", "limit", b"limit", "notify_url", b"notify_url", "operator", b"operator", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_notify_url", b"_notify_url", "action", b"action", "filter", b"filter", "keys", b"keys", "limit", b"limit", "notify_url", b"notify_url", "operator", b"operator", "reason", b"reason", "spread_over", b"spread_over", "unchanged_since", b"unchanged_since", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__notify_url: _TypeAlias = _typing.Literal["notify_url"]  # noqa: Y015
     _WhichOneofArgType__notify_url: _TypeAlias = _typing.Literal["_notify_url", b"_notify_url"]  # noqa: Y015
@@ -336,13 +366,13 @@ class RetryNotifySchedulesResponse(_message.Message):
     validate_only: _builtins.bool
     """Whether this was a dry run, so that nothing was changed: that of the request."""
     @_builtins.property
-    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RetryNotifySchedulesResult]:
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.NotifyScheduleResult]:
         """One for each key, in the order of the keys; with a filter, one for each schedule it found, the oldest first."""
 
     def __init__(
         self,
         *,
-        results: _abc.Iterable[Global___RetryNotifySchedulesResult] | None = ...,
+        results: _abc.Iterable[_notify_schedule_pb2.NotifyScheduleResult] | None = ...,
         changed_count: _builtins.int = ...,
         validate_only: _builtins.bool = ...,
     ) -> None: ...
@@ -355,41 +385,329 @@ class RetryNotifySchedulesResponse(_message.Message):
 Global___RetryNotifySchedulesResponse: _TypeAlias = RetryNotifySchedulesResponse  # noqa: Y015
 
 @_typing.final
-class RetryNotifySchedulesResult(_message.Message):
-    """What became of one schedule."""
+class ExplainNotifyScheduleRequest(_message.Message):
+    """Which schedule."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     PLATFORM_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_CODE_FIELD_NUMBER: _builtins.int
-    SCHEDULE_FIELD_NUMBER: _builtins.int
-    ERROR_FIELD_NUMBER: _builtins.int
     platform_id: _builtins.str
     """The payment's platform."""
     payment_code: _builtins.str
     """The payment's code within its platform."""
-    @_builtins.property
-    def schedule(self) -> _notify_schedule_pb2.NotifySchedule:
-        """The schedule after the change. In a dry run: as it would be."""
-
-    @_builtins.property
-    def error(self) -> _batch_pb2.ItemError:
-        """Why it was not changed."""
-
     def __init__(
         self,
         *,
         platform_id: _builtins.str = ...,
         payment_code: _builtins.str = ...,
-        schedule: _notify_schedule_pb2.NotifySchedule | None = ...,
-        error: _batch_pb2.ItemError | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "schedule", b"schedule"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "outcome", b"outcome", "payment_code", b"payment_code", "platform_id", b"platform_id", "schedule", b"schedule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["payment_code", b"payment_code", "platform_id", b"platform_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["schedule", "error"]  # noqa: Y015
-    _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_outcome) -> _WhichOneofReturnType_outcome | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RetryNotifySchedulesResult: _TypeAlias = RetryNotifySchedulesResult  # noqa: Y015
+Global___ExplainNotifyScheduleRequest: _TypeAlias = ExplainNotifyScheduleRequest  # noqa: Y015
+
+@_typing.final
+class ExplainNotifyScheduleResponse(_message.Message):
+    """Why it is not sent now. All fields are set by the server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    HINDRANCES_FIELD_NUMBER: _builtins.int
+    PLANNED_ATTEMPTS_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def schedule(self) -> _notify_schedule_pb2.NotifySchedule:
+        """The schedule as it is now."""
+
+    @_builtins.property
+    def hindrances(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.Hindrance]:
+        """All that keeps it from being sent, what weighs most first. Empty: it is due, and goes with one of the next polls."""
+
+    @_builtins.property
+    def planned_attempts(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.PlannedAttempt]:
+        """The attempts that are left, if each of them fails, and when. Empty unless NOTIFYING."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When this was read, UTC, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        schedule: _notify_schedule_pb2.NotifySchedule | None = ...,
+        hindrances: _abc.Iterable[_notify_schedule_pb2.Hindrance] | None = ...,
+        planned_attempts: _abc.Iterable[_notify_schedule_pb2.PlannedAttempt] | None = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time", "schedule", b"schedule"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hindrances", b"hindrances", "planned_attempts", b"planned_attempts", "read_time", b"read_time", "schedule", b"schedule"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainNotifyScheduleResponse: _TypeAlias = ExplainNotifyScheduleResponse  # noqa: Y015
+
+@_typing.final
+class AbandonNotifySchedulesRequest(_message.Message):
+    """Which schedules to close, by whom, why. Exactly one of keys and filter is given. All fields are set by the caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEYS_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    UNCHANGED_SINCE_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """With a filter: close at most this many schedules, the oldest first: 1 to 1,000; must be given. With keys: left out."""
+    operator: _builtins.str
+    """Who does it: 1 to 64 characters. Recorded."""
+    reason: _builtins.str
+    """Why: 1 to 512 characters. Recorded."""
+    validate_only: _builtins.bool
+    """A dry run: the same checks, errors and answer, but nothing is changed or recorded."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[_batch_pb2.PaymentKey]:
+        """The schedules, by key: 1 to 500."""
+
+    @_builtins.property
+    def filter(self) -> _notify_schedule_pb2.NotifyScheduleFilter:
+        """The schedules, by filter. Without a status: those given up that nobody has handled."""
+
+    @_builtins.property
+    def unchanged_since(self) -> _timestamp_pb2.Timestamp:
+        """Close only schedules that nobody has changed since this time. Left out: whatever they have become."""
+
+    def __init__(
+        self,
+        *,
+        keys: _abc.Iterable[_batch_pb2.PaymentKey] | None = ...,
+        filter: _notify_schedule_pb2.NotifyScheduleFilter | None = ...,
+        limit: _builtins.int = ...,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+        unchanged_since: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "unchanged_since", b"unchanged_since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "keys", b"keys", "limit", b"limit", "operator", b"operator", "reason", b"reason", "unchanged_since", b"unchanged_since", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbandonNotifySchedulesRequest: _TypeAlias = AbandonNotifySchedulesRequest  # noqa: Y015
+
+@_typing.final
+class AbandonNotifySchedulesResponse(_message.Message):
+    """What became of the schedules. All fields are set by the server."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    CHANGED_COUNT_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    changed_count: _builtins.int
+    """How many schedules were closed; in a dry run, how many would be."""
+    validate_only: _builtins.bool
+    """Whether this was a dry run, so that nothing was changed: that of the request."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[_notify_schedule_pb2.NotifyScheduleResult]:
+        """One for each key, in the order of the keys; with a filter, one for each schedule it found, the oldest first."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[_notify_schedule_pb2.NotifyScheduleResult] | None = ...,
+        changed_count: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_count", b"changed_count", "results", b"results", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AbandonNotifySchedulesResponse: _TypeAlias = AbandonNotifySchedulesResponse  # noqa: Y015
+
+@_typing.final
+class ListNotifyTargetsRequest(_message.Message):
+    """Which page of the targets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Rows a page, at most 1,000. 0 or left out: 50."""
+    page_token: _builtins.str
+    """next_page_token of the page before. Empty: the first page."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNotifyTargetsRequest: _TypeAlias = ListNotifyTargetsRequest  # noqa: Y015
+
+@_typing.final
+class ListNotifyTargetsResponse(_message.Message):
+    """One page of targets."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGETS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    READ_TIME_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """What to send as page_token for the next page. Empty: this is the last one."""
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[_notify_target_pb2.NotifyTarget]:
+        """The targets, by their address."""
+
+    @_builtins.property
+    def read_time(self) -> _timestamp_pb2.Timestamp:
+        """When this page was read, UTC, by the database's clock."""
+
+    def __init__(
+        self,
+        *,
+        targets: _abc.Iterable[_notify_target_pb2.NotifyTarget] | None = ...,
+        next_page_token: _builtins.str = ...,
+        read_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["read_time", b"read_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "read_time", b"read_time", "targets", b"targets"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListNotifyTargetsResponse: _TypeAlias = ListNotifyTargetsResponse  # noqa: Y015
+
+@_typing.final
+class PauseNotifyTargetRequest(_message.Message):
+    """Which target to pause, by whom, why. All fields are set by the caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFY_URL_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    notify_url: _builtins.str
+    """The target, grpc://host:port or grpcs://host:port."""
+    operator: _builtins.str
+    """Who does it: 1 to 64 characters. Recorded."""
+    reason: _builtins.str
+    """Why: 1 to 512 characters. Recorded."""
+    validate_only: _builtins.bool
+    """A dry run: the same checks, errors and answer, but nothing is changed or recorded."""
+    def __init__(
+        self,
+        *,
+        notify_url: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notify_url", b"notify_url", "operator", b"operator", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseNotifyTargetRequest: _TypeAlias = PauseNotifyTargetRequest  # noqa: Y015
+
+@_typing.final
+class PauseNotifyTargetResponse(_message.Message):
+    """The paused target."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> _notify_target_pb2.NotifyTarget:
+        """The target as it is now; in a dry run, as it would be."""
+
+    def __init__(
+        self,
+        *,
+        target: _notify_target_pb2.NotifyTarget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseNotifyTargetResponse: _TypeAlias = PauseNotifyTargetResponse  # noqa: Y015
+
+@_typing.final
+class ResumeNotifyTargetRequest(_message.Message):
+    """Which target to resume, by whom, why. All fields are set by the caller."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFY_URL_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    notify_url: _builtins.str
+    """The target, grpc://host:port or grpcs://host:port."""
+    operator: _builtins.str
+    """Who does it: 1 to 64 characters. Recorded."""
+    reason: _builtins.str
+    """Why: 1 to 512 characters. Recorded."""
+    validate_only: _builtins.bool
+    """A dry run: the same checks, errors and answer, but nothing is changed or recorded."""
+    def __init__(
+        self,
+        *,
+        notify_url: _builtins.str = ...,
+        operator: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notify_url", b"notify_url", "operator", b"operator", "reason", b"reason", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeNotifyTargetRequest: _TypeAlias = ResumeNotifyTargetRequest  # noqa: Y015
+
+@_typing.final
+class ResumeNotifyTargetResponse(_message.Message):
+    """The target that is sent to again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TARGET_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def target(self) -> _notify_target_pb2.NotifyTarget:
+        """The target as it is now; in a dry run, as it would be."""
+
+    def __init__(
+        self,
+        *,
+        target: _notify_target_pb2.NotifyTarget | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["target", b"target"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResumeNotifyTargetResponse: _TypeAlias = ResumeNotifyTargetResponse  # noqa: Y015

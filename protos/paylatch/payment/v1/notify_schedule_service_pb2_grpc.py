@@ -62,6 +62,31 @@ class NotifyScheduleServiceStub:
                 request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesRequest.SerializeToString,
                 response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesResponse.FromString,
                 _registered_method=True)
+        self.ExplainNotifySchedule = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/ExplainNotifySchedule',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleResponse.FromString,
+                _registered_method=True)
+        self.AbandonNotifySchedules = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/AbandonNotifySchedules',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesResponse.FromString,
+                _registered_method=True)
+        self.ListNotifyTargets = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/ListNotifyTargets',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsResponse.FromString,
+                _registered_method=True)
+        self.PauseNotifyTarget = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/PauseNotifyTarget',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetResponse.FromString,
+                _registered_method=True)
+        self.ResumeNotifyTarget = channel.unary_unary(
+                '/paylatch.payment.v1.NotifyScheduleService/ResumeNotifyTarget',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetResponse.FromString,
+                _registered_method=True)
 
 
 class NotifyScheduleServiceServicer:
@@ -117,6 +142,51 @@ class NotifyScheduleServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExplainNotifySchedule(self, request, context):
+        """Why one schedule is not sent now: everything that hinders it, and when its next attempts are planned.
+        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AbandonNotifySchedules(self, request, context):
+        """Closes schedules that shall not be tried any more, by keys or by a filter: a NOTIFYING one becomes FAILED, and
+        each is handled from then on. What the order side has stays as it is, and so does the payment. A call that is under
+        way may still succeed, and is then recorded.
+        Item errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT) for one that was delivered,
+        (ALREADY_HANDLED) for one a person has closed, (CLAIMED) for one a worker holds, (CHANGED_SINCE).
+        Errors of the whole: INVALID_ARGUMENT for both or neither of keys and filter.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListNotifyTargets(self, request, context):
+        """The targets: all of the allow-list, and every other that something was ever sent to, by their address.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseNotifyTarget(self, request, context):
+        """Stops sending to a target until it is resumed. Calls that are under way end as they end; schedules go on growing
+        older, and are given up when their window ends.
+        Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND) for one that is neither on the allow-list nor was ever used;
+        FAILED_PRECONDITION (TARGET_PAUSED) if it is paused: by whom and why stays as it was.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeNotifyTarget(self, request, context):
+        """Sends to a paused target again. A breaker that is open stays open until its wait is over.
+        Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND); FAILED_PRECONDITION (TARGET_NOT_PAUSED).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_NotifyScheduleServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -139,6 +209,31 @@ def add_NotifyScheduleServiceServicer_to_server(servicer, server):
                     servicer.RetryNotifySchedules,
                     request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesRequest.FromString,
                     response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesResponse.SerializeToString,
+            ),
+            'ExplainNotifySchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainNotifySchedule,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleResponse.SerializeToString,
+            ),
+            'AbandonNotifySchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.AbandonNotifySchedules,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesResponse.SerializeToString,
+            ),
+            'ListNotifyTargets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListNotifyTargets,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsResponse.SerializeToString,
+            ),
+            'PauseNotifyTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseNotifyTarget,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetResponse.SerializeToString,
+            ),
+            'ResumeNotifyTarget': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeNotifyTarget,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -257,6 +352,141 @@ class NotifyScheduleService:
             '/paylatch.payment.v1.NotifyScheduleService/RetryNotifySchedules',
             paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesRequest.SerializeToString,
             paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.RetryNotifySchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainNotifySchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/ExplainNotifySchedule',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ExplainNotifyScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AbandonNotifySchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/AbandonNotifySchedules',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.AbandonNotifySchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListNotifyTargets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/ListNotifyTargets',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ListNotifyTargetsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseNotifyTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/PauseNotifyTarget',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.PauseNotifyTargetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeNotifyTarget(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/paylatch.payment.v1.NotifyScheduleService/ResumeNotifyTarget',
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_notify__schedule__service__pb2.ResumeNotifyTargetResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -50,6 +50,30 @@ class NotifyScheduleServiceStub:
     Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys
     and filter, for a filter with REOPEN or RESTORE.
     """
+    ExplainNotifySchedule: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.ExplainNotifyScheduleRequest, _notify_schedule_service_pb2.ExplainNotifyScheduleResponse]
+    """Why one schedule is not sent now: everything that hinders it, and when its next attempts are planned.
+    Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+    """
+    AbandonNotifySchedules: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.AbandonNotifySchedulesRequest, _notify_schedule_service_pb2.AbandonNotifySchedulesResponse]
+    """Closes schedules that shall not be tried any more, by keys or by a filter: a NOTIFYING one becomes FAILED, and
+    each is handled from then on. What the order side has stays as it is, and so does the payment. A call that is under
+    way may still succeed, and is then recorded.
+    Item errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT) for one that was delivered,
+    (ALREADY_HANDLED) for one a person has closed, (CLAIMED) for one a worker holds, (CHANGED_SINCE).
+    Errors of the whole: INVALID_ARGUMENT for both or neither of keys and filter.
+    """
+    ListNotifyTargets: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.ListNotifyTargetsRequest, _notify_schedule_service_pb2.ListNotifyTargetsResponse]
+    """The targets: all of the allow-list, and every other that something was ever sent to, by their address."""
+    PauseNotifyTarget: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.PauseNotifyTargetRequest, _notify_schedule_service_pb2.PauseNotifyTargetResponse]
+    """Stops sending to a target until it is resumed. Calls that are under way end as they end; schedules go on growing
+    older, and are given up when their window ends.
+    Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND) for one that is neither on the allow-list nor was ever used;
+    FAILED_PRECONDITION (TARGET_PAUSED) if it is paused: by whom and why stays as it was.
+    """
+    ResumeNotifyTarget: _grpc.UnaryUnaryMultiCallable[_notify_schedule_service_pb2.ResumeNotifyTargetRequest, _notify_schedule_service_pb2.ResumeNotifyTargetResponse]
+    """Sends to a paused target again. A breaker that is open stays open until its wait is over.
+    Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND); FAILED_PRECONDITION (TARGET_NOT_PAUSED).
+    """
 
 class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows what has not reached the order side and why, and lets an operator have it tried again.
@@ -110,6 +134,60 @@ class NotifyScheduleServiceServicer(metaclass=_abc_1.ABCMeta):
         repeated.
         Errors of the whole: INVALID_ARGUMENT for a notify_url that is not on the allow-list, for both or neither of keys
         and filter, for a filter with REOPEN or RESTORE.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainNotifySchedule(
+        self,
+        request: _notify_schedule_service_pb2.ExplainNotifyScheduleRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.ExplainNotifyScheduleResponse:
+        """Why one schedule is not sent now: everything that hinders it, and when its next attempts are planned.
+        Errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND).
+        """
+
+    @_abc_1.abstractmethod
+    def AbandonNotifySchedules(
+        self,
+        request: _notify_schedule_service_pb2.AbandonNotifySchedulesRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.AbandonNotifySchedulesResponse:
+        """Closes schedules that shall not be tried any more, by keys or by a filter: a NOTIFYING one becomes FAILED, and
+        each is handled from then on. What the order side has stays as it is, and so does the payment. A call that is under
+        way may still succeed, and is then recorded.
+        Item errors: NOT_FOUND (NOTIFY_SCHEDULE_NOT_FOUND); FAILED_PRECONDITION (ILLEGAL_EVENT) for one that was delivered,
+        (ALREADY_HANDLED) for one a person has closed, (CLAIMED) for one a worker holds, (CHANGED_SINCE).
+        Errors of the whole: INVALID_ARGUMENT for both or neither of keys and filter.
+        """
+
+    @_abc_1.abstractmethod
+    def ListNotifyTargets(
+        self,
+        request: _notify_schedule_service_pb2.ListNotifyTargetsRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.ListNotifyTargetsResponse:
+        """The targets: all of the allow-list, and every other that something was ever sent to, by their address."""
+
+    @_abc_1.abstractmethod
+    def PauseNotifyTarget(
+        self,
+        request: _notify_schedule_service_pb2.PauseNotifyTargetRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.PauseNotifyTargetResponse:
+        """Stops sending to a target until it is resumed. Calls that are under way end as they end; schedules go on growing
+        older, and are given up when their window ends.
+        Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND) for one that is neither on the allow-list nor was ever used;
+        FAILED_PRECONDITION (TARGET_PAUSED) if it is paused: by whom and why stays as it was.
+        """
+
+    @_abc_1.abstractmethod
+    def ResumeNotifyTarget(
+        self,
+        request: _notify_schedule_service_pb2.ResumeNotifyTargetRequest,
+        context: _grpc.ServicerContext,
+    ) -> _notify_schedule_service_pb2.ResumeNotifyTargetResponse:
+        """Sends to a paused target again. A breaker that is open stays open until its wait is over.
+        Errors: NOT_FOUND (NOTIFY_TARGET_NOT_FOUND); FAILED_PRECONDITION (TARGET_NOT_PAUSED).
         """
 
 def add_NotifyScheduleServiceServicer_to_server(servicer: NotifyScheduleServiceServicer, server: _grpc.Server) -> None: ...

@@ -145,3 +145,91 @@ RETRY_ACTION_RESTORE: RetryAction.ValueType  # 4
 order side has it. Needs keys.
 """
 Global___RetryAction: _TypeAlias = RetryAction  # noqa: Y015
+
+class _BreakerState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BreakerStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BreakerState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BREAKER_STATE_UNSPECIFIED: _BreakerState.ValueType  # 0
+    """Never answered."""
+    BREAKER_STATE_CLOSED: _BreakerState.ValueType  # 1
+    """Everything."""
+    BREAKER_STATE_OPEN: _BreakerState.ValueType  # 2
+    """Nothing, until its wait is over."""
+    BREAKER_STATE_HALF_OPEN: _BreakerState.ValueType  # 3
+    """One schedule, which is under way."""
+
+class BreakerState(_BreakerState, metaclass=_BreakerStateEnumTypeWrapper):
+    """What the circuit breaker of a target lets through."""
+
+BREAKER_STATE_UNSPECIFIED: BreakerState.ValueType  # 0
+"""Never answered."""
+BREAKER_STATE_CLOSED: BreakerState.ValueType  # 1
+"""Everything."""
+BREAKER_STATE_OPEN: BreakerState.ValueType  # 2
+"""Nothing, until its wait is over."""
+BREAKER_STATE_HALF_OPEN: BreakerState.ValueType  # 3
+"""One schedule, which is under way."""
+Global___BreakerState: _TypeAlias = BreakerState  # noqa: Y015
+
+class _HindranceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HindranceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HindranceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HINDRANCE_KIND_UNSPECIFIED: _HindranceKind.ValueType  # 0
+    """Never answered."""
+    HINDRANCE_KIND_DELIVERED: _HindranceKind.ValueType  # 1
+    """It was delivered: there is nothing to send."""
+    HINDRANCE_KIND_GIVEN_UP: _HindranceKind.ValueType  # 2
+    """It was given up, and waits for a person."""
+    HINDRANCE_KIND_HANDLED: _HindranceKind.ValueType  # 3
+    """It was given up or abandoned, and a person has closed it."""
+    HINDRANCE_KIND_TARGET_NOT_ALLOWED: _HindranceKind.ValueType  # 4
+    """Its target is not on the allow-list."""
+    HINDRANCE_KIND_TARGET_PAUSED: _HindranceKind.ValueType  # 5
+    """An operator has paused its target."""
+    HINDRANCE_KIND_BREAKER_OPEN: _HindranceKind.ValueType  # 6
+    """The circuit breaker of its target is open."""
+    HINDRANCE_KIND_BREAKER_HALF_OPEN: _HindranceKind.ValueType  # 7
+    """The circuit breaker of its target waits for the answer to one attempt."""
+    HINDRANCE_KIND_CLAIMED: _HindranceKind.ValueType  # 8
+    """A worker holds it: a call may be under way."""
+    HINDRANCE_KIND_NOT_DUE: _HindranceKind.ValueType  # 9
+    """It waits for the time of its next attempt."""
+    HINDRANCE_KIND_WINDOW_OVER: _HindranceKind.ValueType  # 10
+    """Its window is over: it is given up with the next pass."""
+    HINDRANCE_KIND_ATTEMPTS_USED_UP: _HindranceKind.ValueType  # 11
+    """Its attempts are used up: it is given up when it is claimed next."""
+
+class HindranceKind(_HindranceKind, metaclass=_HindranceKindEnumTypeWrapper):
+    """What keeps a schedule from being sent now."""
+
+HINDRANCE_KIND_UNSPECIFIED: HindranceKind.ValueType  # 0
+"""Never answered."""
+HINDRANCE_KIND_DELIVERED: HindranceKind.ValueType  # 1
+"""It was delivered: there is nothing to send."""
+HINDRANCE_KIND_GIVEN_UP: HindranceKind.ValueType  # 2
+"""It was given up, and waits for a person."""
+HINDRANCE_KIND_HANDLED: HindranceKind.ValueType  # 3
+"""It was given up or abandoned, and a person has closed it."""
+HINDRANCE_KIND_TARGET_NOT_ALLOWED: HindranceKind.ValueType  # 4
+"""Its target is not on the allow-list."""
+HINDRANCE_KIND_TARGET_PAUSED: HindranceKind.ValueType  # 5
+"""An operator has paused its target."""
+HINDRANCE_KIND_BREAKER_OPEN: HindranceKind.ValueType  # 6
+"""The circuit breaker of its target is open."""
+HINDRANCE_KIND_BREAKER_HALF_OPEN: HindranceKind.ValueType  # 7
+"""The circuit breaker of its target waits for the answer to one attempt."""
+HINDRANCE_KIND_CLAIMED: HindranceKind.ValueType  # 8
+"""A worker holds it: a call may be under way."""
+HINDRANCE_KIND_NOT_DUE: HindranceKind.ValueType  # 9
+"""It waits for the time of its next attempt."""
+HINDRANCE_KIND_WINDOW_OVER: HindranceKind.ValueType  # 10
+"""Its window is over: it is given up with the next pass."""
+HINDRANCE_KIND_ATTEMPTS_USED_UP: HindranceKind.ValueType  # 11
+"""Its attempts are used up: it is given up when it is claimed next."""
+Global___HindranceKind: _TypeAlias = HindranceKind  # noqa: Y015

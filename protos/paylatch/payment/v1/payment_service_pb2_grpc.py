@@ -72,6 +72,11 @@ class PaymentServiceStub:
                 request_serializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsRequest.SerializeToString,
                 response_deserializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsResponse.FromString,
                 _registered_method=True)
+        self.WatchPayment = channel.unary_stream(
+                '/paylatch.payment.v1.PaymentService/WatchPayment',
+                request_serializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentRequest.SerializeToString,
+                response_deserializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentResponse.FromString,
+                _registered_method=True)
 
 
 class PaymentServiceServicer:
@@ -141,6 +146,17 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchPayment(self, request, context):
+        """One payment now, and again whenever it changes. Ends with OK when the order side has it (NOTIFIED), or when its
+        notification was given up. Whoever does not want to wait that long sets a deadline.
+        Changes are seen within half a second; of several between two looks only the last is told.
+        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS) beyond the server's bound: use
+        GetPayment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PaymentServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -173,6 +189,11 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.ListPayments,
                     request_deserializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsRequest.FromString,
                     response_serializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsResponse.SerializeToString,
+            ),
+            'WatchPayment': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchPayment,
+                    request_deserializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentRequest.FromString,
+                    response_serializer=paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -345,6 +366,33 @@ class PaymentService:
             '/paylatch.payment.v1.PaymentService/ListPayments',
             paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsRequest.SerializeToString,
             paylatch_dot_payment_dot_v1_dot_payment__service__pb2.ListPaymentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchPayment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/paylatch.payment.v1.PaymentService/WatchPayment',
+            paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentRequest.SerializeToString,
+            paylatch_dot_payment_dot_v1_dot_payment__service__pb2.WatchPaymentResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -56,6 +56,13 @@ class PaymentServiceStub:
     notify_status with a window: it is looked for payment by payment. A page_token is valid with the very filters it was
     answered for.
     """
+    WatchPayment: _grpc.UnaryStreamMultiCallable[_payment_service_pb2.WatchPaymentRequest, _payment_service_pb2.WatchPaymentResponse]
+    """One payment now, and again whenever it changes. Ends with OK when the order side has it (NOTIFIED), or when its
+    notification was given up. Whoever does not want to wait that long sets a deadline.
+    Changes are seen within half a second; of several between two looks only the last is told.
+    Errors: NOT_FOUND (PAYMENT_NOT_FOUND); RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS) beyond the server's bound: use
+    GetPayment.
+    """
 
 class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
     """Takes payments and their results, and sees to it that the order side learns of every settled one.
@@ -134,6 +141,19 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Payments by filters, newest first: created last, or with a window of settle_time, settled last. On large tables give
         notify_status with a window: it is looked for payment by payment. A page_token is valid with the very filters it was
         answered for.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchPayment(
+        self,
+        request: _payment_service_pb2.WatchPaymentRequest,
+        context: _grpc.ServicerContext,
+    ) -> _abc.Iterator[_payment_service_pb2.WatchPaymentResponse]:
+        """One payment now, and again whenever it changes. Ends with OK when the order side has it (NOTIFIED), or when its
+        notification was given up. Whoever does not want to wait that long sets a deadline.
+        Changes are seen within half a second; of several between two looks only the last is told.
+        Errors: NOT_FOUND (PAYMENT_NOT_FOUND); RESOURCE_EXHAUSTED (TOO_MANY_WATCHERS) beyond the server's bound: use
+        GetPayment.
         """
 
 def add_PaymentServiceServicer_to_server(servicer: PaymentServiceServicer, server: _grpc.Server) -> None: ...

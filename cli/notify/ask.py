@@ -1,19 +1,22 @@
-"""Asking for RetryNotifySchedules: by keys in batches, or by a filter in one call. Decides nothing."""
+"""Asking for what changes schedules: by keys in batches, or by a filter in one call. Decides nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from cli.clients import CallFailed, Key, PaymentSide, chunks
 from cli.output import ExitCode
-from paylatch.payment.v1.notify_schedule_pb2 import NotifyScheduleFilter
-from paylatch.payment.v1.notify_schedule_service_pb2 import RetryNotifySchedulesRequest, RetryNotifySchedulesResult
+from paylatch.payment.v1.notify_schedule_pb2 import NotifyScheduleFilter, NotifyScheduleResult
+from paylatch.payment.v1.notify_schedule_service_pb2 import AbandonNotifySchedulesRequest, RetryNotifySchedulesRequest
+
+Request = RetryNotifySchedulesRequest | AbandonNotifySchedulesRequest
 
 
 @dataclass(slots=True)
 class Asked:
     """What became of what was asked for. failure: a batch's, after others were done; the rest was not asked for."""
 
-    results: list[RetryNotifySchedulesResult] = field(default_factory=list)
+    results: list[NotifyScheduleResult] = field(default_factory=list)
     changed_count: int = 0
     failure: CallFailed | None = None
 
@@ -25,7 +28,7 @@ class Asked:
         return ExitCode.OK if self.changed_count == len(self.results) else ExitCode.NOT_ALL
 
 
-def retry_by_keys(side: PaymentSide, request: RetryNotifySchedulesRequest, keys: Sequence[Key]) -> Asked:
+def ask_by_keys(side: PaymentSide, request: Request, keys: Sequence[Key]) -> Asked:
     """Ask for these keys, as many in one transaction as go into one call.
 
     Raises:
@@ -45,9 +48,7 @@ def retry_by_keys(side: PaymentSide, request: RetryNotifySchedulesRequest, keys:
     return asked
 
 
-def retry_by_filter(
-    side: PaymentSide, request: RetryNotifySchedulesRequest, chosen: NotifyScheduleFilter, limit: int
-) -> Asked:
+def ask_by_filter(side: PaymentSide, request: Request, chosen: NotifyScheduleFilter, limit: int) -> Asked:
     """Ask for the oldest `limit` that the filter finds.
 
     Raises:
@@ -60,7 +61,9 @@ def retry_by_filter(
     return asked
 
 
-def _ask(side: PaymentSide, request: RetryNotifySchedulesRequest, asked: Asked) -> None:
-    answer = side.server.call(side.schedules.RetryNotifySchedules, request)
+def _ask(side: PaymentSide, request: Request, asked: Asked) -> None:
+    is_retry = isinstance(request, RetryNotifySchedulesRequest)
+    method: Any = side.schedules.RetryNotifySchedules if is_retry else side.schedules.AbandonNotifySchedules
+    answer: Any = side.server.call(method, request)
     asked.results += answer.results
     asked.changed_count += answer.changed_count

@@ -1,0 +1,113 @@
+"""`paylatch notify list`, `show` and `explain`: looking, and changing nothing."""
+
+from typing import Annotated
+
+import typer
+
+from cli.clients import PaymentSide, payment_side
+from cli.notify import view
+from cli.notify.choices import (
+    STATUS,
+    CreatedAfter,
+    CreatedBefore,
+    DueBefore,
+    IsHandled,
+    OfOrder,
+    OfStatus,
+    OfTarget,
+)
+from cli.options import AsJson, PaymentAddress, Platform, optional_stamp, read_keys, resolved_address
+from cli.output import console, message_json, missing_is_told, print_json, told_failures
+from core.rules.limits import MAX_BATCH
+from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
+from paylatch.payment.v1.notify_schedule_service_pb2 import (
+    ExplainNotifyScheduleRequest,
+    GetNotifyScheduleRequest,
+    ListNotifySchedulesRequest,
+)
+
+Payment = Annotated[str, typer.Argument(metavar="PLATFORM/CODE", help="The payment.")]
+
+
+def list_command(
+    *,
+    status: OfStatus = None,
+    target: OfTarget = None,
+    order_no: OfOrder = None,
+    created_after: CreatedAfter = None,
+    created_before: CreatedBefore = None,
+    due_before: DueBefore = None,
+    is_handled: IsHandled = None,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many, the newest first.")] = 50,
+    page_token: Annotated[str, typer.Option(help="Go on where a list with the same filters ended.")] = "",
+    payment_address: PaymentAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """List notification schedules, the newest first."""
+    request = ListNotifySchedulesRequest(
+        page_token=page_token,
+        status=STATUS[status],
+        notify_url=target or "",
+        order_no=order_no or "",
+        created_after=optional_stamp(created_after),
+        created_before=optional_stamp(created_before),
+        due_before=optional_stamp(due_before),
+        is_handled=is_handled,
+    )
+    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+        schedules, next_page_token = _list(side, request, limit)
+    if as_json:
+        rows = [message_json(schedule) for schedule in schedules]
+        print_json({"schedules": rows, "next_page_token": next_page_token})
+    else:
+        view.show_list(schedules, next_page_token, console())
+
+
+def show_command(
+    key: Payment,
+    *,
+    platform: Platform = None,
+    payment_address: PaymentAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one payment's notification schedule and all its attempts. Exit code 1: there is none."""
+    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+        (of_payment,) = read_keys([key], platform)
+        with missing_is_told():
+            request = GetNotifyScheduleRequest(**of_payment._asdict())
+            answer = side.server.read(side.schedules.GetNotifySchedule, request)
+    if as_json:
+        print_json(message_json(answer))
+    else:
+        view.show_one(answer, console())
+
+
+def explain_command(
+    key: Payment,
+    *,
+    platform: Platform = None,
+    payment_address: PaymentAddress = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say why one payment's notification is not sent now, and when it will be. Exit code 1: there is none."""
+    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+        (of_payment,) = read_keys([key], platform)
+        with missing_is_told():
+            request = ExplainNotifyScheduleRequest(**of_payment._asdict())
+            answer = side.server.read(side.schedules.ExplainNotifySchedule, request)
+    if as_json:
+        print_json(message_json(answer))
+    else:
+        view.show_explained(answer, console())
+
+
+def _list(side: PaymentSide, request: ListNotifySchedulesRequest, limit: int) -> tuple[list[NotifySchedule], str]:
+    """At most `limit` schedules, and the token of those that follow."""
+    found: list[NotifySchedule] = []
+    while True:
+        request.page_size = min(MAX_BATCH, limit - len(found))
+        page = side.server.read(side.schedules.ListNotifySchedules, request)
+        found += page.schedules
+        if not page.next_page_token or len(found) >= limit:
+            return found, page.next_page_token
+        request.page_token = page.next_page_token
