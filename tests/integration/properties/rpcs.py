@@ -77,6 +77,11 @@ class Rpc:
             status: Any = rpc_status.from_call(failed)
             return Answer(failed.code(), f"{failed.details()} {status}", [])
 
+    def answer(self, request: bytes) -> Message:
+        """What a method that answers once answers; grpc.RpcError if it does not."""
+        (message,) = self._messages(request)
+        return message
+
     def _messages(self, request: bytes) -> Iterator[Message]:
         if not (self.method.client_streaming or self.method.server_streaming):
             unary: Any = self.channel.unary_unary(self.path)
