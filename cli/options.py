@@ -40,14 +40,14 @@ def duration(value: str | timedelta) -> timedelta:
 
 
 def moment(value: str | datetime) -> datetime:
-    """A time as ISO 8601 has it; UTC if it names no zone."""
+    """A time as ISO 8601 has it, in UTC; if it names no zone, it is meant so."""
     if isinstance(value, datetime):
         return value
     try:
         time = datetime.fromisoformat(value)
     except ValueError:
         raise typer.BadParameter(f"{value!r} must be a time such as 2026-01-31T12:00:00Z; UTC if no zone") from None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
 
 
 def optional_stamp(time: datetime | None) -> Timestamp | None:

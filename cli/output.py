@@ -51,6 +51,12 @@ def print_json(document: Any) -> None:
     sys.stdout.write(json.dumps(document, indent=2) + "\n")
 
 
+def print_json_line(document: Any) -> None:
+    """One JSON document on a line of its own, there at once for whoever reads."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
+
+
 @contextmanager
 def told_failures() -> Iterator[None]:
     """Tell on standard error why a command cannot be run, and end it."""

@@ -1,11 +1,11 @@
 """Reconciliation: both sides compared over RPC, both ways (SPEC 10). Never opens a database.
 
-Clients.connect → reconcile(clients, options) → Report → show | document | verdict
+Clients.connect → reconcile(clients, options, listener) → Report → show | summary_line | verdict
 """
 
 from cli.reconcile.command import reconcile_command
-from cli.reconcile.report import Report, document, verdict
-from cli.reconcile.run import ReconcileOptions, reconcile
+from cli.reconcile.report import Report, verdict
+from cli.reconcile.run import Listener, ReconcileOptions, reconcile
 from cli.reconcile.view import show
 
-__all__ = ["ReconcileOptions", "Report", "document", "reconcile", "reconcile_command", "show", "verdict"]
+__all__ = ["Listener", "ReconcileOptions", "Report", "reconcile", "reconcile_command", "show", "verdict"]

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from cli.clients import Key
-from core.rpc.translate import from_timestamp
 from paylatch.order.v1 import order_enums_pb2 as order_enums
 from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
@@ -46,22 +45,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Which payments a run compares, beginning with them: those settled before `cut`, or after `horizon`.
+class Window:
+    """Which time a run compares: payments settled, and notifications taken down, from `since` on and before `until`.
 
-    Between the two lies what may still be on its way: the grace, as long again into the future for clocks that differ.
-    What says it was settled later than that has a wrong time, and is compared all the same.
+    horizon: payments that say they were settled at or after it have a wrong time, and are compared all the same. None
+    in a window that a person has set an end to.
     """
 
-    cut: datetime
-    horizon: datetime
-
-    def has(self, payment: Payment) -> bool:
-        """Whether the payment is one of them."""
-        if not is_settled(payment):
-            return False
-        settled = from_timestamp(payment.settle_time)
-        return settled < self.cut or settled >= self.horizon
+    since: datetime | None
+    until: datetime
+    horizon: datetime | None
 
 
 def is_settled(payment: Payment | None) -> bool:

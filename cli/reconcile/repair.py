@@ -59,12 +59,15 @@ class RepairReport:
 
 
 class Repairs:
-    """Asks for repairs, page by page of findings. reason: what is recorded; if None, what speaks for itself."""
+    """Asks for repairs, page by page of findings. reason: what is recorded; if None, what speaks for itself.
 
-    def __init__(self, side: PaymentSide, operator: str, reason: str | None, limit: int) -> None:
+    Kill it anywhere, and ask again: a repair that was done finds the schedule in another status, and is not done twice.
+    """
+
+    def __init__(self, side: PaymentSide, reason: str | None, report: RepairReport) -> None:
         self._side = side
         self._reason = reason
-        self.report = RepairReport(operator, limit)
+        self.report = report
 
     def ask(self, findings: Iterable[Finding]) -> None:
         """Have what is safe among the findings repaired."""

@@ -1,4 +1,7 @@
-"""What a run of reconciliation came to: for programs as one JSON document, for a person in one sentence."""
+"""What a run of reconciliation came to: for programs as lines of JSON, for a person in one sentence.
+
+The shape is described in docs/reconcile.md, and stable.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -6,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from cli.output import ExitCode, count, decimal_text, message_json, money, time_json
-from cli.reconcile.findings import OPEN_MATTERS, Finding, Findings, Kind
+from cli.reconcile.findings import CLASS, Class, Finding, Findings
+from cli.reconcile.pair import Window
 from cli.reconcile.repair import RepairReport
 from cli.reconcile.sums import Counts, Sum
 
@@ -16,23 +20,13 @@ class Report:
     """Everything a run found. repair: what `--repair` asked for; None without it."""
 
     start_time: datetime
-    settled_before: datetime
+    window: Window
     payment_address: str
     order_address: str
     counts: Counts
     sums: Mapping[str, Sum]
     findings: Findings
     repair: RepairReport | None = None
-
-    @property
-    def difference_counts(self) -> dict[Kind, int]:
-        """How many differences there are of each kind that occurred."""
-        return {kind: self.findings.counts[kind] for kind in Kind if self._is_found(kind) and kind not in OPEN_MATTERS}
-
-    @property
-    def open_matter_counts(self) -> dict[Kind, int]:
-        """How many matters stand open, of each kind that occurred."""
-        return {kind: self.findings.counts[kind] for kind in Kind if self._is_found(kind) and kind in OPEN_MATTERS}
 
     @property
     def are_sums_equal(self) -> bool:
@@ -42,42 +36,61 @@ class Report:
     @property
     def is_clean(self) -> bool:
         """Whether there is no difference, nothing open, and no money unaccounted for."""
-        return self.findings.total == 0 and self.are_sums_equal
+        return not self.findings.is_open and self.are_sums_equal
 
     @property
     def exit_code(self) -> ExitCode:
         """What the shell is told."""
         return ExitCode.OK if self.is_clean else ExitCode.NOT_ALL
 
-    def _is_found(self, kind: Kind) -> bool:
-        return self.findings.counts[kind] > 0
-
 
 def verdict(report: Report) -> str:
     """The run in one sentence."""
     if report.is_clean:
         return f"Clean: {_compared(report)}; nothing lost, nothing twice; {_money(report)}."
-    differences, matters = sum(report.difference_counts.values()), sum(report.open_matter_counts.values())
+    differences = sum(report.findings.of_class(Class.DIFFERENCE).values())
+    matters = sum(report.findings.of_class(Class.OPEN_MATTER).values())
     found = [count(differences, "difference")] if differences or not matters else []
-    found += [f"{count(matters, 'open matter')}"] if matters else []
+    found += [count(matters, "open matter")] if matters else []
     return f"Not clean: {' and '.join(found)}; {_compared(report)}; {_money(report)}."
 
 
-def document(report: Report) -> dict[str, Any]:
-    """The run as one JSON document. Field names are stable; amounts in minor units are integers."""
+def finding_line(finding: Finding) -> dict[str, Any]:
+    """One finding as one line of JSON."""
+    pair = finding.pair
     return {
+        "type": "finding",
+        "kind": finding.kind.value,
+        "class": CLASS[finding.kind].value,
+        **pair.key._asdict(),
+        "order_no": pair.order_no,
+        "payment_side": {
+            "payment": message_json(pair.payment) if pair.payment else None,
+            "schedule": message_json(pair.schedule) if pair.schedule else None,
+        },
+        "order_side": {"notify": message_json(pair.notify) if pair.notify else None},
+        "next_step": finding.step.words,
+        "next_call": finding.step.call,
+        "repair": finding.step.repair.value if finding.step.repair else None,
+    }
+
+
+def summary_line(report: Report) -> dict[str, Any]:
+    """The whole run as the last line of JSON. Amounts in minor units are integers."""
+    return {
+        "type": "summary",
         "start_time": time_json(report.start_time),
-        "settled_before": time_json(report.settled_before),
+        "since": time_json(report.window.since) if report.window.since else None,
+        "until": time_json(report.window.until),
         "payment_address": report.payment_address,
         "order_address": report.order_address,
         "is_clean": report.is_clean,
         "verdict": verdict(report),
         "counts": asdict(report.counts),
         "sums": [_sum_json(currency, amounts) for currency, amounts in report.sums.items()],
-        "difference_counts": _counts_json(report.difference_counts),
-        "open_matter_counts": _counts_json(report.open_matter_counts),
-        "findings": [_finding_json(finding) for finding in report.findings.in_order],
-        "are_findings_complete": len(report.findings.listed) == report.findings.total,
+        "difference_counts": report.findings.of_class(Class.DIFFERENCE),
+        "open_matter_counts": report.findings.of_class(Class.OPEN_MATTER),
+        "closed_counts": report.findings.of_class(Class.CLOSED),
         "repair": _repair_json(report.repair) if report.repair else None,
     }
 
@@ -100,33 +113,12 @@ def _money(report: Report) -> str:
     return "SUMS DIFFER by " + ", ".join(money(one.difference, currency) for currency, one in wrong)
 
 
-def _counts_json(counts: Mapping[Kind, int]) -> dict[str, int]:
-    return {kind.value: number for kind, number in counts.items()}
-
-
 def _sum_json(currency: str, amounts: Sum) -> dict[str, Any]:
     minor = {**asdict(amounts), "difference": amounts.difference}
     return {
         "currency_code": currency,
         **{f"{name}_minor": value for name, value in minor.items()},
         **{name: decimal_text(value, currency) for name, value in minor.items()},
-    }
-
-
-def _finding_json(finding: Finding) -> dict[str, Any]:
-    pair = finding.pair
-    return {
-        "kind": finding.kind.value,
-        **pair.key._asdict(),
-        "order_no": pair.order_no,
-        "payment_side": {
-            "payment": message_json(pair.payment) if pair.payment else None,
-            "schedule": message_json(pair.schedule) if pair.schedule else None,
-        },
-        "order_side": {"notify": message_json(pair.notify) if pair.notify else None},
-        "next_step": finding.step.words,
-        "next_call": finding.step.call,
-        "repair": finding.step.repair.value if finding.step.repair else None,
     }
 
 

@@ -1,13 +1,17 @@
 """Reading both sides over RPC: page by page, and by key in batches. Owns how rows are matched; judges nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from cli.clients import CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of
-from cli.reconcile.pair import Pair, Scope
+from cli.reconcile.pair import Pair, Window
 from core.rpc.translate import to_timestamp
 from core.rules.limits import MAX_BATCH
 from paylatch.order.v1.batch_pb2 import ItemError
@@ -20,6 +24,7 @@ from paylatch.payment.v1.payment_service_pb2 import BatchGetPaymentsRequest, Lis
 
 _NOT_FOUND = grpc.StatusCode.NOT_FOUND.value[0]
 
+Item = TypeVar("Item")
 Row = TypeVar("Row")
 
 
@@ -45,21 +50,44 @@ _AnyPage = TypeVar("_AnyPage", bound=_Page)
 _AnyResult = TypeVar("_AnyResult", bound=_Result)
 
 
-def settled_payments(side: PaymentSide, scope: Scope) -> Iterator[list[Payment]]:
-    """Every payment in `scope`, in pages."""
-    for request in (
-        ListPaymentsRequest(settled_before=to_timestamp(scope.cut)),
-        ListPaymentsRequest(settled_after=to_timestamp(scope.horizon)),
-    ):
-        for page in pages(side.server, side.payments.ListPayments, request):
-            yield list(page.payments)
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Row]):
+    """One page of a list. next_page_token: where the list goes on; empty if this is the last."""
+
+    rows: Sequence[Row]
+    next_page_token: str
 
 
-def order_payment_notifies(side: OrderSide, cut: datetime) -> Iterator[list[OrderPaymentNotify]]:
-    """Every notification the order side took down before `cut`, in pages."""
-    request = ListOrderPaymentNotifiesRequest(created_before=to_timestamp(cut))
+def settled_payments(side: PaymentSide, window: Window) -> list[Callable[[str], Iterator[Page[Payment]]]]:
+    """The lists that together have every settled payment of `window` once; each read from the page of a token on."""
+    spans = [(window.since, window.until)] + ([(window.horizon, None)] if window.horizon else [])
+    return [partial(_settled_payments, side, after, before) for after, before in spans]
+
+
+def _settled_payments(
+    side: PaymentSide, after: datetime | None, before: datetime | None, page_token: str
+) -> Iterator[Page[Payment]]:
+    request = ListPaymentsRequest(settled_after=_stamp(after), settled_before=_stamp(before), page_token=page_token)
+    for page in pages(side.server, side.payments.ListPayments, request):
+        yield Page(page.payments, page.next_page_token)
+
+
+def order_payment_notifies(side: OrderSide, window: Window, page_token: str) -> Iterator[Page[OrderPaymentNotify]]:
+    """Every notification the order side took down in `window`, from the page of a token on."""
+    request = ListOrderPaymentNotifiesRequest(
+        created_after=_stamp(window.since), created_before=_stamp(window.until), page_token=page_token
+    )
     for page in pages(side.server, side.orders.ListOrderPaymentNotifies, request):
-        yield list(page.order_payment_notifies)
+        yield Page(page.order_payment_notifies, page.next_page_token)
+
+
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
+    """The same items, the next one being read on a thread of its own while one is worked on: both servers are busy."""
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        coming = thread.submit(next, items, None)
+        while (item := coming.result()) is not None:
+            coming = thread.submit(next, items, None)
+            yield item
 
 
 def pages(
@@ -138,3 +166,7 @@ def _matched(
     for result in failed:
         raise CannotRun(f"{server} cannot say what it has of {key_of(result)}: {result.error.message}")
     return {key: row_of(by_key[key]) for key in keys if not by_key[key].HasField("error")}
+
+
+def _stamp(time: datetime | None) -> Timestamp | None:
+    return to_timestamp(time) if time else None

@@ -15,6 +15,7 @@ from paylatch.order.v1 import order_enums_pb2 as order_enums
 from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
 from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
+from paylatch.payment.v1.payment_pb2 import Payment
 
 WHO_AND_WHY = "--operator WHO --reason WHY"
 _DEFAULT_PAYMENT_ADDRESS = Settings.model_fields["payment_address"].default
@@ -46,9 +47,43 @@ class Steps:
             return self._delivered(pair)
         return self._wait(pair.key, schedule)
 
-    def decide(self, pair: Pair, words: str) -> Step:
+    def deliver_again(self, pair: Pair) -> Step:
+        """A payment both sides have, and which the order side repeats its answer of: the payment side takes it over."""
+        action = "reopen" if pair.schedule else "restore"
+        words = "what the order side did is what counts: deliver it once more, and the payment side takes that over"
+        return self._retry(pair.key, action, words)
+
+    def overdue(self, key: Key, schedule: NotifySchedule) -> Step:
+        """A schedule that nobody tries though its time has come."""
+        words = (
+            f"it has been due since {stamp_text(schedule.next_notify_time)}: is a scheduler running, "
+            f"and {schedule.notify_url} neither paused nor off its allow-list?"
+        )
+        return Step(words, self._show(key))
+
+    def create_order(self, pair: Pair, payment: Payment) -> Step:
+        """A payment whose order the order side does not have."""
+        create = self._grpcurl(
+            self.order_address,
+            "order.v1.OrderService/CreateOrder",
+            order_no=payment.order_no,
+            amount_minor=payment.amount_minor,
+            currency_code=payment.currency_code,
+        )
+        deliver = self.deliver(pair)
+        words = "create the order again as it was, with its items; then have the payment tried"
+        return Step(words, f"{create} && {deliver.call}" if deliver.call else create, deliver.repair)
+
+    def look(self, pair: Pair, words: str) -> Step:
         """Nothing that a program may decide: look at the order first."""
         return Step(words, self._grpcurl(self.order_address, "order.v1.OrderService/GetOrder", order_no=pair.order_no))
+
+    def no_result(self, pair: Pair) -> Step:
+        """A settled payment whose payment_result is missing, which no call of paylatch does."""
+        if pair.schedule is None:
+            return self._retry(pair.key, "restore", "it has no schedule either: give it both", Repair.RESTORE)
+        words = "somebody has edited the database: put back its row of payment_result from a backup"
+        return Step(words, self._show(pair.key))
 
     def settle(self, pair: Pair, notify: OrderPaymentNotify) -> Step:
         """A payment the order side was told of, which the payment side does not know or has not settled."""

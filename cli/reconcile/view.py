@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cli.clients import chunks
 from cli.output import count, decimal_text, say, table, texts, time_text
-from cli.reconcile.findings import MEANING, Finding
+from cli.reconcile.findings import MEANING, Class, Finding
 from cli.reconcile.repair import RepairReport
 from cli.reconcile.report import Report, verdict
 from cli.reconcile.sums import Sum
@@ -28,7 +28,7 @@ def show(report: Report, to: Console) -> None:
         _show_finding(number, finding, to)
     hidden = report.findings.total - len(report.findings.listed)
     if hidden:
-        say(to, f"… and {hidden:,} more, not listed: --limit lists more of each kind")
+        say(to, f"… and {hidden:,} more, not listed here: --json lists all")
         to.print()
     if report.repair:
         _show_repair(report.repair, to)
@@ -37,8 +37,9 @@ def show(report: Report, to: Console) -> None:
 
 def _heading(report: Report) -> str:
     counts = report.counts
+    since = f"from {time_text(report.window.since)} on and " if report.window.since else ""
     return (
-        f"Compared {count(counts.payments, 'payment')} settled before {time_text(report.settled_before)} "
+        f"Compared {count(counts.payments, 'payment')} settled {since}before {time_text(report.window.until)} "
         f"({counts.succeeded:,} succeeded, {counts.failed:,} failed) at {report.payment_address} "
         f"with {count(counts.notifies, 'notification')} at {report.order_address}"
     )
@@ -64,8 +65,9 @@ def _sums(sums: Mapping[str, Sum]) -> Table:
 
 def _kinds(report: Report) -> Table:
     drawn = table("kind", "count", "what it means", right=("count",))
-    for kind, number in {**report.difference_counts, **report.open_matter_counts}.items():
-        drawn.add_row(*texts([kind, f"{number:,}", MEANING[kind]]))
+    for kinds in map(report.findings.of_class, Class):
+        for kind, number in kinds.items():
+            drawn.add_row(*texts([kind, f"{number:,}", MEANING[kind]]))
     return drawn
 
 

@@ -301,7 +301,9 @@ class _Orders(order_service_pb2_grpc.OrderServiceServicer):
     ) -> order_service_pb2.ListOrderPaymentNotifiesResponse:
         self._sides.take_down(request, "ListOrderPaymentNotifies")
         before = _time(request.created_before)
-        found = [notify for notify in _newest(self._sides.notifies) if _time(notify.create_time) < before]
+        after = _time(request.created_after) if request.HasField("created_after") else datetime.min.replace(tzinfo=UTC)
+        newest = _newest(self._sides.notifies)
+        found = [notify for notify in newest if after <= _time(notify.create_time) < before]
         rows, token = _page(found, request)
         return order_service_pb2.ListOrderPaymentNotifiesResponse(order_payment_notifies=rows, next_page_token=token)
 

@@ -3,11 +3,8 @@
 Nothing happens by itself: first attempts are off, and the scheduler makes a pass when it is told to.
 """
 
-import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -16,8 +13,7 @@ from cli.clients import Clients, Key
 from cli.reconcile import ReconcileOptions, Report, reconcile
 from core.rpc.lifecycle import StopStep
 from core.settings import load_settings
-from core.store.database import Database
-from core.store.migrate import Schema, migrate
+from core.store.migrate import Schema
 from order_server.compose import compose as compose_order_server
 from paylatch.order.v1.order_pb2 import Order
 from paylatch.order.v1.order_service_pb2 import CancelOrderRequest, CreateOrderRequest, GetOrderRequest
@@ -26,7 +22,9 @@ from paylatch.payment.v1.payment_service_pb2 import CreatePaymentRequest, Report
 from payment_server.compose import compose as compose_payment_server
 from scheduler.compose import Scheduler
 from scheduler.compose import compose as compose_scheduler
+from tests.support.backup import Backup
 from tests.support.clock import TestClock
+from tests.support.databases import opened, run_sql
 
 PLATFORM = "card"
 BOUND = timedelta(seconds=10)
@@ -34,20 +32,23 @@ DEADLINE = 10.0
 
 
 class BothServers:
-    """Every payment's code is its order's number."""
+    """Every payment's code is its order's number, unless a test wants another. urls: of two migrated databases."""
 
-    def __init__(self, directory: Path, clock: TestClock) -> None:
-        self._directory = directory
+    def __init__(self, urls: Mapping[Schema, str], clock: TestClock) -> None:
+        self._urls = urls
         self._clock = clock
         self._log: Any = structlog.wrap_logger(None, processors=[structlog.testing.LogCapture()])
         self._payment_address = self._order_address = "127.0.0.1:0"
         self._stop_payment: Sequence[StopStep] = ()
         self._stop_order: Sequence[StopStep] = ()
-        for schema in Schema:
-            self._migrate(schema)
         self.start_order_server()
         self.scheduler = self._start_payment_side()
         self.clients = Clients.connect(self._payment_address, self._order_address)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where both are, as options of a command."""
+        return ["--payment-address", self._payment_address, "--order-address", self._order_address]
 
     @property
     def payment_address(self) -> str:
@@ -62,9 +63,25 @@ class BothServers:
     def create(self, *order_nos: str, amount: int = 1_000, paid: int | None = None) -> None:
         """Create orders and their payments. paid: what is paid, if that is not the order's amount."""
         for order_no in order_nos:
-            order = CreateOrderRequest(order_no=order_no, amount_minor=amount, currency_code="USD")
-            self.clients.order.orders.CreateOrder(order, timeout=DEADLINE)
-            self._create_payment(order_no, paid or amount)
+            self.create_order(order_no, amount)
+            self.create_payment(order_no, order_no, paid or amount)
+
+    def create_order(self, order_no: str, amount: int = 1_000) -> None:
+        """Create an order alone."""
+        order = CreateOrderRequest(order_no=order_no, amount_minor=amount, currency_code="USD")
+        self.clients.order.orders.CreateOrder(order, timeout=DEADLINE)
+
+    def create_payment(self, code: str, order_no: str, amount: int = 1_000) -> None:
+        """Create a payment of an order."""
+        payment = CreatePaymentRequest(
+            platform_id=PLATFORM,
+            payment_code=code,
+            order_no=order_no,
+            amount_minor=amount,
+            currency_code="USD",
+            notify_url=f"grpc://{self._order_address}",
+        )
+        self.clients.payment.payments.CreatePayment(payment, timeout=DEADLINE)
 
     def report(self, *order_nos: str, failed: bool = False) -> None:
         """Report how payments ended."""
@@ -85,7 +102,7 @@ class BothServers:
     def settle_existing(self, *order_nos: str, amount: int = 1_000) -> None:
         """Pay orders that are there, and deliver."""
         for order_no in order_nos:
-            self._create_payment(order_no, amount)
+            self.create_payment(order_no, order_no, amount)
         self.report(*order_nos)
         self.deliver()
 
@@ -100,43 +117,46 @@ class BothServers:
 
     def deliver(self) -> None:
         """Let the scheduler deliver what is due, and a while pass."""
-        while self.scheduler.retry.run_once(f"grpc://{self._order_address}"):
+        while self.deliver_once():
             pass
         self._clock.advance(timedelta(minutes=10))
 
-    def reconcile(self, *, repair: bool = False) -> Report:
+    def deliver_once(self) -> int:
+        """Let the scheduler make one pass; how many rows it had."""
+        return self.scheduler.retry.run_once(f"grpc://{self._order_address}")
+
+    def reconcile(self, **options: Any) -> Report:
         """Compare both sides."""
-        return reconcile(self.clients, ReconcileOptions(clock=self._clock, repair=repair))
+        return reconcile(self.clients, ReconcileOptions(clock=self._clock, **options))
 
-    def backup(self, schema: Schema) -> Path:
+    def backup(self, schema: Schema) -> Backup:
         """A copy of a database as it is now."""
-        copy = self._directory / f"{schema.value}-backup.db"
-        with closing(sqlite3.connect(self._file(schema))) as source, closing(sqlite3.connect(copy)) as target:
-            source.backup(target)
-        return copy
+        return Backup(self._urls[schema])
 
-    def restore(self, schema: Schema, backup: Path) -> None:
+    def restore(self, schema: Schema, backup: Backup) -> None:
         """Set a database back, with its servers stopped and started again."""
         is_payment = schema is Schema.PAYMENT
         self.stop_payment_side() if is_payment else self.stop_order_server()
-        with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(self._file(schema))) as target:
-            source.backup(target)
+        backup.restore()
         if is_payment:
             self.scheduler = self._start_payment_side()
         else:
             self.start_order_server()
 
+    def sql(self, schema: Schema, statement: str) -> list[Any]:
+        """What SQL tells of a database, or does to it, behind the back of its servers."""
+        with opened(self._urls[schema], self._clock) as database:
+            return run_sql(database, statement)
+
     def forget_schedule(self, order_no: str) -> None:
         """Lose a payment's schedule and its attempts, as a purge would."""
-        with closing(sqlite3.connect(self._file(Schema.PAYMENT))) as database:
-            of_key = "SELECT id FROM notify_schedule WHERE payment_code = ?"
-            database.execute(f"DELETE FROM notify_attempt WHERE schedule_id IN ({of_key})", [order_no])
-            database.execute("DELETE FROM notify_schedule WHERE payment_code = ?", [order_no])
-            database.commit()
+        of_key = f"SELECT id FROM notify_schedule WHERE payment_code = '{order_no}'"
+        self.sql(Schema.PAYMENT, f"DELETE FROM notify_attempt WHERE schedule_id IN ({of_key})")
+        self.sql(Schema.PAYMENT, f"DELETE FROM notify_schedule WHERE payment_code = '{order_no}'")
 
     def start_order_server(self) -> None:
         """Serve, at the address of the last time."""
-        settings = load_settings(order_database_url=f"sqlite:///{self._file(Schema.ORDER)}")
+        settings = load_settings(order_database_url=self._urls[Schema.ORDER])
         process = compose_order_server(settings, self._clock, self._log)
         self._order_address = process.server.bind(self._order_address)
         process.server.start()
@@ -156,20 +176,9 @@ class BothServers:
         self.stop_payment_side()
         self.stop_order_server()
 
-    def _create_payment(self, order_no: str, amount: int) -> None:
-        payment = CreatePaymentRequest(
-            platform_id=PLATFORM,
-            payment_code=order_no,
-            order_no=order_no,
-            amount_minor=amount,
-            currency_code="USD",
-            notify_url=f"grpc://{self._order_address}",
-        )
-        self.clients.payment.payments.CreatePayment(payment, timeout=DEADLINE)
-
     def _start_payment_side(self) -> Scheduler:
         settings = load_settings(
-            payment_database_url=f"sqlite:///{self._file(Schema.PAYMENT)}",
+            payment_database_url=self._urls[Schema.PAYMENT],
             notify_targets=[f"grpc://{self._order_address}"],
             notify_connect_bound=timedelta(milliseconds=100),
         )
@@ -180,13 +189,6 @@ class BothServers:
         scheduler = compose_scheduler(settings, self._clock, self._log)
         self._stop_payment = [*process.stop_steps(BOUND), *scheduler.stop_steps(BOUND)]
         return scheduler
-
-    def _migrate(self, schema: Schema) -> None:
-        with closing(Database.open(f"sqlite:///{self._file(schema)}", self._clock)) as database:
-            migrate(database, schema)
-
-    def _file(self, schema: Schema) -> Path:
-        return self._directory / f"{schema.value}.db"
 
 
 def key(order_no: str) -> Key:

@@ -4,6 +4,8 @@ import pytest
 
 from cli.clients import Clients
 from cli.reconcile import ReconcileOptions, Report, reconcile
+from core.store.migrate import Schema
+from tests.integration.cli.both_servers import BothServers
 from tests.support.clock import TestClock
 from tests.support.sides import Sides, serving
 
@@ -35,3 +37,10 @@ def run(clients: Clients, clock: TestClock) -> Callable[..., Report]:
         return reconcile(clients, ReconcileOptions(clock=clock, **options))  # type: ignore[arg-type]  # as named
 
     return run
+
+
+@pytest.fixture
+def both(payment_database_url: str, order_database_url: str, clock: TestClock) -> Iterator[BothServers]:
+    servers = BothServers({Schema.PAYMENT: payment_database_url, Schema.ORDER: order_database_url}, clock)
+    yield servers
+    servers.close()

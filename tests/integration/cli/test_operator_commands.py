@@ -1,9 +1,7 @@
 """The operator's commands on real servers: what stands open is seen, explained, dealt with, and audited."""
 
 import json
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,14 +17,9 @@ from paylatch.order.v1.order_service_pb2 import CreateOrderRequest, SetInventory
 from tests.integration.cli.both_servers import DEADLINE, BothServers
 from tests.support.clock import TestClock
 
+pytestmark = pytest.mark.any_backend
+
 WHO_AND_WHY = ("--operator", "ana", "--reason", "seen to it")
-
-
-@pytest.fixture
-def both(tmp_path: Path, clock: TestClock) -> Iterator[BothServers]:
-    servers = BothServers(tmp_path, clock)
-    yield servers
-    servers.close()
 
 
 def _invoke(app: Typer, both: BothServers, *arguments: str) -> Result:

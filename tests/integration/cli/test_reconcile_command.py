@@ -24,11 +24,11 @@ def invoke(sides: Sides, *arguments: str) -> Result:
     return CliRunner().invoke(app, [*addresses, *arguments])
 
 
-def document(sides: Sides, *arguments: str) -> dict[str, Any]:
+def lines(sides: Sides, *arguments: str) -> list[dict[str, Any]]:
+    """What `--json` prints."""
     result = invoke(sides, "--json", *arguments)
     assert result.stderr == ""
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+    return [json.loads(line) for line in result.stdout.splitlines()]
 
 
 def test_a_clean_run_ends_with_the_verdict_and_exit_code_0(sides: Sides) -> None:
@@ -63,7 +63,7 @@ def test_more_than_the_limit_is_counted_and_said_to_be_hidden(sides: Sides) -> N
     for number in range(3):
         sides.undelivered(f"P{number}")
     result = invoke(sides, "--limit", "1")
-    assert "… and 2 more, not listed" in result.stdout
+    assert "… and 2 more, not listed here: --json lists all" in result.stdout
     assert "Not clean: 3 differences;" in result.stdout
 
 
@@ -86,12 +86,14 @@ def test_text_of_others_is_drawn_as_text(sides: Sides) -> None:
     assert "[red]no [31m[/nonsense]" in invoke(sides).stdout
 
 
-def test_the_json_document_has_its_stable_names(sides: Sides) -> None:
+def test_the_last_line_of_json_is_the_summary_with_its_stable_names(sides: Sides) -> None:
     sides.give_up(sides.undelivered(amount=2**60), grpc.StatusCode.UNAVAILABLE)
-    found = document(sides)
+    _, found = lines(sides)
     assert list(found) == [
+        "type",
         "start_time",
-        "settled_before",
+        "since",
+        "until",
         "payment_address",
         "order_address",
         "is_clean",
@@ -100,10 +102,10 @@ def test_the_json_document_has_its_stable_names(sides: Sides) -> None:
         "sums",
         "difference_counts",
         "open_matter_counts",
-        "findings",
-        "are_findings_complete",
+        "closed_counts",
         "repair",
     ]
+    assert found["type"] == "summary"
     assert found["counts"] == {
         "payments": 1,
         "succeeded": 1,
@@ -134,11 +136,19 @@ def test_the_json_document_has_its_stable_names(sides: Sides) -> None:
     assert (found["is_clean"], found["difference_counts"], found["repair"]) == (False, {"GIVEN_UP": 1}, None)
 
 
+def test_a_clean_run_in_json_is_the_summary_alone(sides: Sides) -> None:
+    sides.settled()
+    (found,) = lines(sides)
+    assert (found["type"], found["is_clean"]) == ("summary", True)
+
+
 def test_a_finding_in_json_has_both_sides_as_the_contract_spells_them(sides: Sides) -> None:
     sides.give_up(sides.undelivered(), grpc.StatusCode.UNAVAILABLE)
-    (finding,) = document(sides)["findings"]
+    finding, _ = lines(sides)
     assert list(finding) == [
+        "type",
         "kind",
+        "class",
         "platform_id",
         "payment_code",
         "order_no",
@@ -148,7 +158,8 @@ def test_a_finding_in_json_has_both_sides_as_the_contract_spells_them(sides: Sid
         "next_call",
         "repair",
     ]
-    assert (finding["kind"], finding["platform_id"], finding["payment_code"]) == ("GIVEN_UP", "card", "P1")
+    assert (finding["type"], finding["kind"], finding["class"]) == ("finding", "GIVEN_UP", "DIFFERENCE")
+    assert (finding["platform_id"], finding["payment_code"]) == ("card", "P1")
     assert finding["payment_side"]["payment"]["status"] == "PAYMENT_STATUS_SUCCESS"
     assert finding["payment_side"]["schedule"]["is_claimed"] is False
     assert finding["order_side"] == {"notify": None}
@@ -160,14 +171,14 @@ def test_open_matters_are_apart_from_differences_in_json(sides: Sides) -> None:
     sides.payments[key].disposition = order_enums.DISPOSITION_AMOUNT_MISMATCH
     sides.notifies[key].disposition = order_enums.DISPOSITION_AMOUNT_MISMATCH
     sides.notifies[key].is_paying_key = False
-    found = document(sides)
+    finding, found = lines(sides)
     assert (found["difference_counts"], found["open_matter_counts"]) == ({}, {"PAYMENT_EXCEPTION": 1})
-    assert "resolve it with EXCEPTION_RESOLUTION_ACCEPTED" in found["findings"][0]["next_step"]
+    assert "resolve it with EXCEPTION_RESOLUTION_ACCEPTED" in finding["next_step"]
 
 
 def test_repairs_in_json_say_what_was_asked_for(sides: Sides) -> None:
     del sides.notifies[sides.settled()]
-    assert document(sides, "--repair")["repair"] == {
+    assert lines(sides, "--repair")[-1]["repair"] == {
         "operator": "reconcile",
         "asked": [{"repair": "REOPEN", "asked": 1, "changed": 1, "refused": 0, "unknown": 0}],
         "refusals": [],
@@ -175,10 +186,28 @@ def test_repairs_in_json_say_what_was_asked_for(sides: Sides) -> None:
     }
 
 
-def test_a_shortened_list_of_findings_says_so_in_json(sides: Sides) -> None:
+def test_json_has_every_finding_whatever_the_limit(sides: Sides) -> None:
+    for number in range(30):
+        sides.undelivered(f"P{number}")
+    assert [line["type"] for line in lines(sides, "--limit", "1")] == ["finding"] * 30 + ["summary"]
+
+
+def test_a_run_that_fails_in_the_middle_has_no_summary_and_its_findings_so_far(sides: Sides) -> None:
     sides.undelivered()
-    assert document(sides)["are_findings_complete"] is True
-    assert document(sides, "--limit", "0")["are_findings_complete"] is False
+    sides.before["ListOrderPaymentNotifies"] = [_fail]
+    result = invoke(sides, "--json")
+    assert result.exit_code == 2
+    assert [json.loads(line)["type"] for line in result.stdout.splitlines()] == ["finding"]
+
+
+def test_a_window_of_time_is_told(sides: Sides) -> None:
+    sides.settled()
+    window = ("--since", "2020-01-01", "--until", "2020-02-01T12:00:00+01:00")
+    (found,) = lines(sides, *window)
+    assert (found["since"], found["until"]) == ("2020-01-01T00:00:00.000000Z", "2020-02-01T11:00:00.000000Z")
+    assert "Compared 1 payment settled from 2020-01-01 00:00:00Z on and before 2020-02-01 11:00:00Z" in invoke(
+        sides, *window
+    ).stdout.replace("\n", " ")
 
 
 @pytest.mark.parametrize("side", ["payment", "order"])
@@ -213,10 +242,7 @@ def test_a_wrong_setting_is_one_clear_line_and_exit_code_2(monkeypatch: pytest.M
 
 
 def test_a_server_that_fails_is_told_and_exit_code_2(sides: Sides) -> None:
-    def fail() -> None:
-        raise InvalidInput([])
-
-    sides.before["ListPayments"] = [fail]
+    sides.before["ListPayments"] = [_fail]
     result = invoke(sides, "--json")
     assert result.exit_code == 2
     assert result.stdout == ""
@@ -229,3 +255,7 @@ def test_a_grace_that_is_no_duration_is_refused(sides: Sides) -> None:
     result = invoke(sides, "--grace", "soon")
     assert result.exit_code == 2
     assert "must be a number and a unit" in result.stderr
+
+
+def _fail() -> None:
+    raise InvalidInput([])

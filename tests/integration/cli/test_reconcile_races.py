@@ -91,7 +91,7 @@ def test_a_server_that_is_away_for_a_moment_is_asked_again(sides: Sides, run: Ru
     sides.undelivered()
     for method in ("ListPayments", "BatchGetOrderPaymentNotifies", "BatchGetNotifySchedules"):
         sides.before[method] = [_raise(Unavailable("the database is away", reason="DATABASE_UNAVAILABLE"))]
-    assert run().findings.counts == {Kind.NOT_DELIVERED: 1}
+    assert run().findings.counts == {Kind.OVERDUE: 1}
 
 
 def test_a_server_that_stays_away_ends_the_run(sides: Sides, run: Run) -> None:

@@ -1,32 +1,16 @@
 """Real servers and databases, one of them set back to a backup: what differs is named and mended, nothing doubled."""
 
 import json
-import shlex
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
 
-import pytest
-from google.protobuf import json_format
 from typer.testing import CliRunner
 
 from cli.notify import notify_app
 from cli.reconcile import Report
-from cli.reconcile.findings import Kind, Repair
+from cli.reconcile.findings import Class, Kind, Repair
 from core.store.migrate import Schema
 from paylatch.order.v1.order_enums_pb2 import ORDER_STATUS_PAID
-from paylatch.payment.v1.payment_service_pb2 import CreatePaymentRequest, ReportPaymentResultRequest
-from tests.integration.cli.both_servers import DEADLINE, BothServers, key
-from tests.support.clock import TestClock
-
-_REQUESTS = {"CreatePayment": CreatePaymentRequest, "ReportPaymentResult": ReportPaymentResultRequest}
-
-
-@pytest.fixture
-def both(tmp_path: Path, clock: TestClock) -> Iterator[BothServers]:
-    servers = BothServers(tmp_path, clock)
-    yield servers
-    servers.close()
+from tests.integration.cli.both_servers import BothServers, key
+from tests.integration.cli.proposed_calls import follow
 
 
 def kinds(report: Report) -> dict[str, Kind]:
@@ -79,7 +63,7 @@ def test_a_payment_whose_very_order_was_lost_stays_visible_until_the_order_is_ba
     assert kinds(both.reconcile(repair=True)) == {"A": Kind.LOST_BY_ORDER_SIDE}
     both.deliver()
     (finding,) = both.reconcile(repair=True).findings.listed
-    assert finding.kind is Kind.NOT_DELIVERED
+    assert finding.kind is Kind.ORDER_MISSING
     assert "ORDER_NOT_FOUND" in finding.pair.schedule.last_message if finding.pair.schedule else False
     both.create("A")
     both.deliver()
@@ -102,50 +86,20 @@ def test_a_payment_database_set_back_is_named_and_the_proposed_calls_mend_it(bot
     report = both.reconcile(repair=True)
     assert kinds(report) == {
         "undelivered": Kind.ACKNOWLEDGE_MISSING,
-        "pending": Kind.PHANTOM,
-        "unknown": Kind.PHANTOM,
+        "pending": Kind.PAYMENT_UNSETTLED,
+        "unknown": Kind.PAYMENT_UNKNOWN,
     }
     assert report.sums["USD"].difference == -2_000
     assert report.repair is not None
     assert report.repair.by_repair == {}
 
     for finding in report.findings.listed:
-        if finding.kind is Kind.PHANTOM:
-            _follow(both, finding.step.call)
+        if finding.kind in {Kind.PAYMENT_UNKNOWN, Kind.PAYMENT_UNSETTLED}:
+            follow(finding.step.call)
     both.deliver()
     healed = both.reconcile()
     assert healed.is_clean
     assert healed.counts.delivered == 4
-
-
-def test_what_was_given_up_during_an_outage_is_requeued_and_arrives(both: BothServers, clock: TestClock) -> None:
-    both.create("A")
-    both.report("A")
-    both.stop_order_server()
-    both.deliver()
-    clock.advance(timedelta(days=4))
-    assert both.scheduler.expiry.run_once() == 1
-    both.start_order_server()
-
-    report = both.reconcile(repair=True)
-    assert kinds(report) == {"A": Kind.GIVEN_UP}
-    assert report.repair is not None
-    assert report.repair.changed == 1
-    both.deliver()
-    assert both.reconcile().is_clean
-
-
-def test_the_proposed_call_has_a_waiting_payment_tried_now(both: BothServers, clock: TestClock) -> None:
-    both.create("A")
-    both.report("A")
-    clock.advance(timedelta(minutes=10))
-    (finding,) = both.reconcile().findings.listed
-    assert finding.kind is Kind.NOT_DELIVERED
-    paylatch, notify, *arguments = shlex.split(finding.step.call)
-    assert (paylatch, notify) == ("paylatch", "notify")
-    result = CliRunner().invoke(notify_app, arguments)
-    assert result.exit_code == 0
-    assert "due-now: 1 of 1 schedule changed" in result.stdout
 
 
 def test_payment_exceptions_stand_open_and_their_money_is_accounted_for(both: BothServers) -> None:
@@ -156,7 +110,7 @@ def test_payment_exceptions_stand_open_and_their_money_is_accounted_for(both: Bo
     both.deliver()
     report = both.reconcile(repair=True)
     assert kinds(report) == {"short": Kind.PAYMENT_EXCEPTION, "cancelled": Kind.PAYMENT_EXCEPTION}
-    assert report.difference_counts == {}
+    assert report.findings.of_class(Class.DIFFERENCE) == {}
     assert (report.sums["USD"].exceptions_open, report.sums["USD"].difference) == (1_900, 0)
     assert report.repair is not None
     assert report.repair.by_repair == {}
@@ -189,14 +143,3 @@ def test_a_refused_request_tells_every_wrong_field(both: BothServers) -> None:
     first, *fields = refused.stderr.splitlines()
     assert first.endswith("answered INVALID_ARGUMENT: INVALID_FIELDS")
     assert {field.split(":")[0].strip() for field in fields} == {"operator", "reason", "filter"}
-
-
-def _follow(both: BothServers, call: str) -> None:
-    """Make the calls that are proposed as grpcurl would."""
-    for command in call.split(" && "):
-        words = shlex.split(command)
-        method = words[-1].rpartition("/")[2]
-        assert words[:2] == ["grpcurl", "-plaintext"]
-        assert words[-2] == both.payment_address
-        request = json_format.Parse(words[words.index("-d") + 1], _REQUESTS[method]())
-        getattr(both.clients.payment.payments, method)(request, timeout=DEADLINE)

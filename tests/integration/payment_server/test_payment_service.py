@@ -167,6 +167,24 @@ def test_a_batch_get_answers_each_key_on_its_own(side: PaymentSide) -> None:
     assert response.results[0].response.payment.order_no == "O1"
 
 
+def test_settled_payments_of_a_window_are_paged_by_when_they_were_settled(side: PaymentSide) -> None:
+    """However they were created; those settled at the same instant too are listed once each."""
+    settled = {"P0": 30, "P1": 10, "P2": 20, "P3": 20, "P4": 20, "P5": 40, "P6": 9}
+    for code, seconds in settled.items():
+        side.create(payment_code=code)
+        side.report(payment_code=code, settle_time={"seconds": 1_700_000_000 + seconds})
+    window = {"settled_after": {"seconds": 1_700_000_010}, "settled_before": {"seconds": 1_700_000_040}}
+    codes: list[str] = []
+    request = pb.ListPaymentsRequest(page_size=2, **window)  # type: ignore[arg-type]  # as dictionaries
+    while True:
+        page = side.payments.ListPayments(request, timeout=DEADLINE)
+        codes += [payment.payment_code for payment in page.payments]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+    assert codes == ["P0", "P4", "P3", "P2", "P1"]
+
+
 def test_a_list_is_paged_newest_first_and_a_token_fits_only_its_filters(side: PaymentSide) -> None:
     for number in range(5):
         side.create(payment_code=f"P{number}")

@@ -14,6 +14,7 @@ from cli.demo.verdict import Check
 from cli.demo.victim import Victim
 from cli.reconcile import Report
 from cli.reconcile.findings import Findings
+from cli.reconcile.pair import Window
 from cli.reconcile.sums import Counts, Sum
 
 HOLDS, FAILS = Check("orders paid", "2 of 2", holds=True), Check("orders paid", "1 of 2", holds=False)
@@ -32,7 +33,15 @@ def outcome(checks: Sequence[Check] = (HOLDS,), settled: int = 100, damage: Dama
         times=Times(began=10.0, created=10.5, reported=12.5, delivered=14.5),
         damage=damage,
         checks=checks,
-        report=Report(moment, moment, "127.0.0.1:1", "127.0.0.1:2", Counts(payments=2), sums, Findings(limit=0)),
+        report=Report(
+            moment,
+            Window(None, moment, None),
+            "127.0.0.1:1",
+            "127.0.0.1:2",
+            Counts(payments=2),
+            sums,
+            Findings(limit=0),
+        ),
     )
 
 

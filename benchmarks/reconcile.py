@@ -1,0 +1,110 @@
+"""How fast two sides are reconciled, and in how much memory, with real servers on SQLite files.
+
+    python -m benchmarks.reconcile --payments 100000 --lost 6000 --rounds 3
+
+All payments were delivered; then the order side lost the newest ones, as the restore of an older backup loses them.
+"""
+
+import argparse
+import os
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.system import System, Urls, fresh_databases
+from core.clock import SystemClock
+
+_KIB_OF_MIB = 1024
+
+# One payment every 20 ms, the last of them an hour ago.
+_TIMES = """
+    WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :payments)
+    SELECT n, printf('P%012d', n) AS code, printf('O%012d', n) AS order_no,
+        strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', ((n - :payments) * 0.02) || ' seconds') || '000' AS time
+    FROM numbers
+"""
+_PAYMENT_SIDE = (
+    f"CREATE TEMP TABLE times AS {_TIMES}",
+    "INSERT INTO payment (id, platform_id, payment_code, order_no, amount_minor, currency_code, notify_url, status, "
+    "trade_no, failure_reason, create_time, settle_time) "
+    "SELECT n, 'card', code, order_no, 1000, 'USD', :target, 1, '', '', time, time FROM times",
+    "INSERT INTO payment_result (payment_id, notify_status, disposition, create_time, update_time) "
+    "SELECT n, 2, 1, time, time FROM times",
+    "INSERT INTO notify_schedule (payment_id, platform_id, payment_code, order_no, notify_url, notify_content, "
+    "notify_status, next_notify_time, give_up_time, notify_count, attempt_count, reopened_attempt, lapse_count, "
+    "last_code, create_time, update_time) "
+    "SELECT n, 'card', code, order_no, :target, x'00', 3, time, time, 1, 1, 0, 0, 0, time, time FROM times",
+)
+_ORDER_SIDE = (
+    f"CREATE TEMP TABLE times AS {_TIMES}",
+    'INSERT INTO "order" (order_no, amount_minor, currency_code, order_status, payment_status, paid_platform_id, '
+    "paid_payment_code, create_time, update_time) SELECT order_no, 1000, 'USD', 2, 2, 'card', code, time, time "
+    "FROM times WHERE n <= :delivered",
+    'INSERT INTO "order" (order_no, amount_minor, currency_code, order_status, payment_status, create_time, '
+    "update_time) SELECT order_no, 1000, 'USD', 1, 0, time, time FROM times WHERE n > :delivered",
+    "INSERT INTO order_payment_notify (platform_id, payment_code, order_no, status, amount_minor, currency_code, "
+    "trade_no, settle_time, disposition, create_time) "
+    "SELECT 'card', code, order_no, 1, 1000, 'USD', '', time, 1, time FROM times WHERE n <= :delivered",
+)
+
+
+class Run(NamedTuple):
+    """One run of the command. peak_mib: the most memory it had."""
+
+    seconds: float
+    peak_mib: float
+
+
+def main() -> None:
+    """Measure, and print one line for each round and one of medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--payments", type=int, default=100_000, help="how many there are")
+    parser.add_argument("--lost", type=int, default=0, help="how many of them the order side lost")
+    parser.add_argument("--rounds", type=int, default=3)
+    asked = parser.parse_args()
+    with fresh_databases("sqlite") as urls, System(urls) as system:
+        target = system.settings.notify_targets[0]
+        _fill(urls, {"payments": asked.payments, "delivered": asked.payments - asked.lost, "target": target})
+        system.start("payment-server", "order-server")
+        addresses = (system.settings.payment_address, system.settings.order_address)
+        runs = []
+        for _ in range(asked.rounds):
+            runs.append(_reconcile(addresses, exit_code=1 if asked.lost else 0))
+            print(_line(runs[-1], asked.payments))
+    whole = Run(median(run.seconds for run in runs), max(run.peak_mib for run in runs))
+    print(f"{asked.payments:,} payments, {asked.lost:,} of them lost: median {_line(whole, asked.payments)}")
+
+
+def _line(run: Run, payments: int) -> str:
+    return f"{run.seconds:.1f} s, {payments / run.seconds:,.0f} payments/s, peak {run.peak_mib:.0f} MiB"
+
+
+def _fill(urls: Urls, values: dict[str, int | str]) -> None:
+    for url, statements in ((urls.payment, _PAYMENT_SIDE), (urls.order, _ORDER_SIDE)):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
+            for statement in statements:
+                database.execute(statement, values)
+            database.commit()
+            database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            database.execute("ANALYZE")
+
+
+def _reconcile(addresses: Sequence[str], exit_code: int) -> Run:
+    clock = SystemClock()
+    start = clock.monotonic()
+    options = ("--payment-address", addresses[0], "--order-address", addresses[1])
+    command = [sys.executable, "-m", "cli", "reconcile", *options]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(child.pid, 0)
+    seconds = clock.monotonic() - start
+    if os.waitstatus_to_exitcode(status) != exit_code:
+        raise SystemExit(f"reconcile ended with {os.waitstatus_to_exitcode(status)}, not {exit_code}")
+    return Run(seconds, usage.ru_maxrss / _KIB_OF_MIB)
+
+
+if __name__ == "__main__":
+    main()
