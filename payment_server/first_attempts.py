@@ -83,8 +83,7 @@ class FirstAttempts:
         try:
             self._delivery.deliver(Claim(target, rows))
         except PaylatchError as error:  # the rows stay in the outbox: their lease lapses, and the scheduler has them
-            told = {"reason": error.reason, "message": error.message}
-            self._log.warning("first_attempt.not_recorded", target=target, count=len(rows), **told)
+            self._log.warning("first_attempt.not_recorded", target=target, count=len(rows), **error.for_log)
         except Exception:  # noqa: BLE001 - the same
             self._log.exception("first_attempt.crashed", target=target, count=len(rows))
         finally:

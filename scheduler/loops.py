@@ -61,4 +61,4 @@ class Loops:
     def _tell_failed(self, name: str, error: PaylatchError) -> None:
         if name not in self._failing:
             self._failing.add(name)
-            self._log.warning("scheduler.pass_failed", loop=name, reason=error.reason, message=error.message)
+            self._log.warning("scheduler.pass_failed", loop=name, **error.for_log)

@@ -97,7 +97,8 @@ class FailureInterceptor(grpc.ServerInterceptor):
             self._log_failed(call)
             raise error
         if status.is_expected(error):
-            self._log_failed(call, status.code_for(error), reason=error.reason, message=clean_text(error.message))
+            told = {key: clean_text(value) for key, value in error.for_log.items()}
+            self._log_failed(call, status.code_for(error), **told)
             call.abort_with_status(status.reply_to(error))
         if call.final_code is grpc.StatusCode.UNIMPLEMENTED:
             self._log_failed(call)

@@ -45,6 +45,12 @@ class PaylatchError(Exception):
         self.reason = reason
         self.metadata = dict(metadata or {})
 
+    @property
+    def for_log(self) -> dict[str, str]:
+        """What a log tells of it: with the cause, whose words are no caller's business."""
+        told = {"reason": self.reason, "message": self.message}
+        return told if self.__cause__ is None else {**told, "cause": str(self.__cause__)}
+
 
 class InvalidInput(PaylatchError):
     """The request itself is wrong, whatever the state of the system. Nothing was changed."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import pytest
 from peewee import PeeweeException
 
 from core.clock import SystemClock
+from core.outbox.purge import purge
 from core.rules.errors import Unavailable
 from paylatch.order.v1 import order_service_pb2
 from paylatch.order.v1.order_enums_pb2 import EXCEPTION_RESOLUTION_RETURNED, ITEM_KIND_GOODS, ITEM_KIND_VOUCHER
@@ -103,10 +105,11 @@ def test_each_process_does_its_work_with_the_rights_that_are_documented_and_has_
             with Shop(system.settings) as shop:
                 deliver_at_once(shop)
                 deliver_after_an_outage(system, site, shop)
-                give_up_and_requeue(system, shop)
+                give_up_and_operate(system, shop)
                 change_orders(shop)
             errors = [line for _, line in system.lines.errors() if '"notify.given_up"' not in line]
             assert errors == []
+        purge_everything(site)
         refused(site)
 
 
@@ -138,19 +141,36 @@ def deliver_after_an_outage(system: System, site: Site, shop: Shop) -> None:
     eventually(lambda: shop.are_notified(orders))
 
 
-def give_up_and_requeue(system: System, shop: Shop) -> None:
-    """Payments of an order that is not there are given up, requeued by an operator, and delivered."""
-    shop.create_payments(["C-1"])
-    shop.report(["C-1"])
-    eventually(lambda: "notify.given_up" in "".join(system.lines.of("scheduler") + system.lines.of("payment-server")))
+def give_up_and_operate(system: System, shop: Shop) -> None:
+    """Payments of orders that are not there are given up; an operator requeues one, closes one, stops a target."""
+    shop.create_payments(["C-1", "C-2"])
+    shop.report(["C-1", "C-2"])
+    senders = ("scheduler", "payment-server")
+    eventually(lambda: sum(len(system.lines.events(name, "notify.given_up")) for name in senders) == 2)
     shop.create_orders(["C-1"])
-    why = ("--operator", "ann", "--reason", "is there now")
-    requeue = ("notify", "retry", f"{PLATFORM}/C-1", "--action", "requeue", *why)
-    ended = run_module("cli", *requeue, settings=system.overrides)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    why = ("--operator", "ann", "--reason", "looked at")
+    notify(system, "retry", f"{PLATFORM}/C-1", "--action", "requeue", *why)
     eventually(lambda: shop.are_notified(["C-1"]))
-    reconciled = run_module("cli", "reconcile", "--grace", "0s", settings=system.overrides)
-    assert reconciled.returncode == 0, reconciled.stdout + reconciled.stderr
+    notify(system, "abandon", f"{PLATFORM}/C-2", *why)
+    notify(system, "explain", f"{PLATFORM}/C-2")
+    target = system.settings.notify_targets[0]
+    notify(system, "pause", target, *why)
+    notify(system, "targets")
+    notify(system, "resume", target, *why)
+    assert run_module("cli", "reconcile", "--grace", "0s", settings=system.overrides).stderr == ""
+
+
+def notify(system: System, *arguments: str) -> None:
+    """One of the operator's commands."""
+    ended = run_module("cli", "notify", *arguments, settings=system.overrides)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def purge_everything(site: Site) -> None:
+    """What the scheduler does when the retention is over."""
+    with opened(site.url("scheduler", "payment"), SystemClock()) as database:
+        stretch = database.transact(lambda tx: purge(tx, tx.now + timedelta(minutes=1), 0, 500))
+    assert stretch.purged > 30
 
 
 def change_orders(shop: Shop) -> None:

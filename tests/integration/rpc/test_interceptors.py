@@ -9,7 +9,7 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from core.rpc.status import reason_of
-from core.rules.errors import MALFORMED_REQUEST, AlreadyExists, FieldViolation, IllegalEvent, InvalidInput
+from core.rules.errors import MALFORMED_REQUEST, AlreadyExists, FieldViolation, IllegalEvent, InvalidInput, Unavailable
 from tests.integration.rpc.conftest import Events, Serve
 
 SECRET = "postgresql://paylatch:hunter2@db/payment"  # must not get out
@@ -51,6 +51,16 @@ def test_an_expected_error_arrives_with_its_details_and_is_logged(serve: Serve, 
         "reason": "INVALID_FIELDS",
         "message": "order_no: is empty; amount_minor: is 0",
     }
+
+
+def test_what_an_outage_came_of_is_for_the_log_and_never_for_the_caller(serve: Serve, events: Events) -> None:
+    error = Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+    error.__cause__ = RuntimeError(f"permission denied for table payment: {SECRET}")
+    with pytest.raises(grpc.RpcError) as failed:
+        serve(Fail=raising(error)).call("Fail")
+
+    assert "permission denied" not in everything_of(failed.value)
+    assert [event["cause"] for event in events] == [str(error.__cause__)]
 
 
 def test_a_precondition_arrives_with_the_current_status(serve: Serve) -> None:
