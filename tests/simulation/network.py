@@ -292,6 +292,14 @@ class _Channel:
     caller: Caller
     address: str
 
+    def unary_stream(self, *_: Any, **__: Any) -> Callable[..., Any]:
+        """What a generated stub asks a channel for, too; nobody here watches a payment."""
+
+        def call(*_: Any, **__: Any) -> Any:
+            raise NotImplementedError("the simulation has no streams")
+
+        return call
+
     def unary_unary(
         self,
         method: str,
