@@ -3,6 +3,7 @@
 Never makes a remote call, and never reports a commit that raised as "not done" (SPEC 4).
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TypeVar
@@ -11,7 +12,7 @@ from playhouse.pool import MaxConnectionsExceeded, PooledDatabase
 
 from core.clock import Clock
 from core.rules.errors import Contended, PaylatchError, Unavailable
-from core.store.dialect import Dialect, Failure
+from core.store.dialect import WAIT_SECONDS, Dialect, Failure
 from core.store.dialect.engines import dialect_of
 from core.store.transaction import LostRace, Transaction
 
@@ -43,6 +44,7 @@ class Database:
         self.dialect = dialect
         self._clock = clock
         self.pool = dialect.connect(pool_size, patient=patient)
+        self._connecting = threading.RLock()
         self._is_closed = False
 
     @classmethod
@@ -127,7 +129,8 @@ class Database:
     def _connection(self) -> Iterator[None]:
         """A connection for this thread, given back to the pool in the end unless it was dropped."""
         try:
-            self.pool.connect()
+            with self._turn_to_connect():
+                self.pool.connect()
         except MaxConnectionsExceeded as error:
             raise Unavailable("no database connection became free in time", reason="DATABASE_BUSY") from error
         except Exception as error:
@@ -140,6 +143,16 @@ class Database:
             self.pool.close()
             if self._is_closed:
                 self.pool.close_idle()
+
+    @contextmanager
+    def _turn_to_connect(self) -> Iterator[None]:
+        """The pool makes one connection at a time: behind a server that never answers, nobody queues without end."""
+        if not self._connecting.acquire(timeout=WAIT_SECONDS):
+            raise Unavailable("no database connection could be made in time", reason="DATABASE_UNAVAILABLE")
+        try:
+            yield
+        finally:
+            self._connecting.release()
 
     def _turn(self, *, write: bool) -> AbstractContextManager[Any]:
         return self.dialect.turn_to_write() if write else nullcontext()

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from core.rules.errors import Contended, Unavailable
+from core.store import database as database_module
 from core.store.database import Database
 from core.store.dialect import mysql, postgresql, sqlite
 from core.store.dialect.mysql import MySql
@@ -77,6 +78,27 @@ def test_a_server_that_takes_a_connection_and_never_answers_is_told_as_away(
         with opened(url, clock) as database, pytest.raises(Unavailable) as told:
             database.read(lambda _: None)
     assert told.value.reason == "DATABASE_UNAVAILABLE"
+
+
+def test_behind_a_server_that_never_answers_no_thread_queues_without_end(
+    clock: TestClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "WAIT_SECONDS", 0.5)
+    told: list[str] = []
+
+    def read() -> None:
+        with pytest.raises(Unavailable) as refused:
+            database.read(lambda _: None)
+        told.append(refused.value.message)
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql://ann@127.0.0.1:{silent.getsockname()[1]}/orders?connect_timeout=2"
+        with opened(url, clock) as database:
+            _in_threads(5, read)
+    assert sorted(told) == [
+        *["no database connection could be made in time"] * 4,
+        "the database is not available",
+    ]
 
 
 @contextmanager
