@@ -20,7 +20,8 @@ from cli.processes import Child, Launch, Program, environment, programs
 from core.clock import SystemClock
 from core.settings import Settings, load_settings
 
-DEFAULT_POSTGRESQL = "postgresql://postgres@127.0.0.1:5432/postgres"
+POSTGRESQL = os.environ.get("PAYLATCH_BENCHMARK_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
+"""The server that a run on PostgreSQL makes its databases on."""
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UTIME = 11  # of /proc/PID/stat, behind the name
@@ -35,7 +36,7 @@ class Urls:
 
 
 @contextmanager
-def fresh_databases(engine: str, server: str = DEFAULT_POSTGRESQL) -> Iterator[Urls]:
+def fresh_databases(engine: str, server: str = POSTGRESQL) -> Iterator[Urls]:
     """Two empty databases, gone in the end. engine: `postgresql`, on `server`, or `sqlite`, in files."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="paylatch-benchmark-") as directory:

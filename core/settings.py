@@ -118,6 +118,7 @@ class Settings(BaseSettings):
     breaker_first_wait: Duration = timedelta(seconds=1)
     breaker_longest_wait: Duration = timedelta(seconds=5)
 
+    scheduler_workers: int = Field(default=3, ge=1, le=64)
     scheduler_poll_interval: Duration = timedelta(seconds=1)
     call_deadline: Duration = timedelta(seconds=30)
     stop_bound: Duration = timedelta(seconds=15)

@@ -29,17 +29,26 @@ class Scheduler:
     sender: Sender
     loops: Loops
     server: RpcServer
-    targets: Sequence[str]
+    settings: Settings
     retry: RetryPass
     expiry: ExpiryPass
     purge: PurgePass
 
     def start_loops(self) -> None:
         """A loop for each target, so that a dead or huge one delays no other; for what expired; for what may go."""
-        for target in self.targets:
-            self.loops.start(f"retry {target}", functools.partial(self.retry.run_once, target))
+        for target in self.settings.notify_targets:
+            self._start_retrying(target)
         self.loops.start("expiry", self.expiry.run_once)
         self.loops.start("purge", self.purge.run_once, PURGE_INTERVAL)
+
+    def _start_retrying(self, target: str) -> None:
+        """A pass that claimed a whole batch wakes the helpers: one batch is claimed while another is being called."""
+        self.loops.start(
+            f"retry {target}",
+            functools.partial(self.retry.run_once, target),
+            helpers=self.settings.scheduler_workers - 1,
+            plenty=self.settings.notify_batch_size,
+        )
 
     def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
         """Say NOT_SERVING, finish the passes under way, then close what they used."""
@@ -64,7 +73,7 @@ def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDa
         sender=sender,
         loops=Loops(clock, log, settings.scheduler_poll_interval),
         server=RpcServer(log, clock, ServerOptions(workers=HEALTH_WORKERS)),
-        targets=settings.notify_targets,
+        settings=settings,
         retry=RetryPass(sender.database, sender.delivery, sender.policy, clock, log, holder_name("scheduler")),
         expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log),
         purge=PurgePass(sender.database, settings.notify_retention, clock, log),

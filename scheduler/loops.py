@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from core.clock import Clock
@@ -9,8 +10,21 @@ from core.logs import Logger
 from core.rules.errors import PaylatchError
 
 
+@dataclass(slots=True)
+class _Loop:
+    """A pass that is repeated. plenty: a pass that did this much says that there is work for more than one thread."""
+
+    name: str
+    run_once: Callable[[], int]
+    rest: float
+    plenty: int
+    is_plenty: threading.Event = field(default_factory=threading.Event)
+    is_failing: bool = False
+    telling: threading.Lock = field(default_factory=threading.Lock)
+
+
 class Loops:
-    """Each pass on a thread of its own: again at once while there is work, after the poll interval when there is none.
+    """Each pass on threads of its own: again at once while there is work, after the poll interval when there is none.
 
     A pass that fails is logged and comes again after the interval: a database that is away is no reason to end. It is
     told when it goes away and when it is back, not with every pass in between.
@@ -19,46 +33,78 @@ class Loops:
     def __init__(self, clock: Clock, log: Logger, interval: timedelta) -> None:
         self._clock = clock
         self._log = log
-        self._interval = interval.total_seconds()
+        self._interval = interval
         self._stopping = threading.Event()
+        self._loops: list[_Loop] = []
         self._threads: list[threading.Thread] = []
-        self._failing: set[str] = set()
 
-    def start(self, name: str, run_once: Callable[[], int], interval: timedelta | None = None) -> None:
-        """Repeat `run_once`, which answers how much it did, on a new thread. interval: instead of the poll interval."""
-        rest = self._interval if interval is None else interval.total_seconds()
-        thread = threading.Thread(target=self._repeat, args=(name, run_once, rest), name=name, daemon=True)
-        self._threads.append(thread)
-        thread.start()
+    def start(
+        self,
+        name: str,
+        run_once: Callable[[], int],
+        interval: timedelta | None = None,
+        *,
+        helpers: int = 0,
+        plenty: int = 1,
+    ) -> None:
+        """Repeat `run_once`, which answers how much it did, on a new thread. interval: instead of the poll interval.
+
+        helpers: threads that repeat it too, but only from a pass that did `plenty` until one of theirs did less.
+        """
+        loop = _Loop(name, run_once, (interval or self._interval).total_seconds(), plenty)
+        self._loops.append(loop)
+        self._start_thread(self._repeat, loop)
+        for _ in range(helpers):
+            self._start_thread(self._help, loop)
 
     def stop(self, bound: timedelta) -> bool:
         """Begin no more passes; whether those under way ended within `bound`."""
         self._stopping.set()
+        for loop in self._loops:
+            loop.is_plenty.set()
         ends = self._clock.monotonic() + bound.total_seconds()
         for thread in self._threads:
             thread.join(max(0.0, ends - self._clock.monotonic()))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _repeat(self, name: str, run_once: Callable[[], int], rest: float) -> None:
-        while not self._stopping.is_set():
-            if self._run(name, run_once) == 0:
-                self._stopping.wait(rest)
+    def _start_thread(self, work: Callable[[_Loop], None], loop: _Loop) -> None:
+        thread = threading.Thread(target=work, args=(loop,), name=loop.name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-    def _run(self, name: str, run_once: Callable[[], int]) -> int:
+    def _repeat(self, loop: _Loop) -> None:
+        while not self._stopping.is_set():
+            done = self._run(loop)
+            if done >= loop.plenty:
+                loop.is_plenty.set()
+            if done == 0:
+                self._stopping.wait(loop.rest)
+
+    def _help(self, loop: _Loop) -> None:
+        while loop.is_plenty.wait() and not self._stopping.is_set():
+            if self._run(loop) < loop.plenty:
+                loop.is_plenty.clear()
+
+    def _run(self, loop: _Loop) -> int:
         try:
-            done = run_once()
+            done = loop.run_once()
         except PaylatchError as error:
-            self._tell_failed(name, error)
+            self._tell_failed(loop, error)
             return 0
         except Exception:  # noqa: BLE001 - told, and tried again after the interval
-            self._log.exception("scheduler.pass_crashed", loop=name)
+            self._log.exception("scheduler.pass_crashed", loop=loop.name)
             return 0
-        if name in self._failing:
-            self._failing.discard(name)
-            self._log.info("scheduler.pass_works_again", loop=name)
+        self._tell_works(loop)
         return done
 
-    def _tell_failed(self, name: str, error: PaylatchError) -> None:
-        if name not in self._failing:
-            self._failing.add(name)
-            self._log.warning("scheduler.pass_failed", loop=name, **error.for_log)
+    def _tell_failed(self, loop: _Loop, error: PaylatchError) -> None:
+        with loop.telling:
+            if not loop.is_failing:
+                loop.is_failing = True
+                self._log.warning("scheduler.pass_failed", loop=loop.name, **error.for_log)
+
+    def _tell_works(self, loop: _Loop) -> None:
+        with loop.telling:
+            if loop.is_failing:
+                loop.is_failing = False
+                self._log.info("scheduler.pass_works_again", loop=loop.name)

@@ -1,3 +1,4 @@
+import threading
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
@@ -48,6 +49,56 @@ def test_a_pass_that_crashes_is_told_with_its_traceback_and_comes_again(loops: L
     (crashed,) = log.named("scheduler.pass_crashed")
     assert crashed["log_level"] == "error"
     assert crashed["exc_info"]
+
+
+def test_helpers_join_while_there_is_plenty(loops: Loops) -> None:
+    work = Work([5] * 7, together=2)
+    loops.start("work", work.run_once, helpers=1, plenty=5)
+
+    assert work.found_nothing.wait(BOUND.total_seconds())
+    assert len(work.threads) == 2
+
+
+def test_helpers_leave_little_work_to_one_thread(loops: Loops) -> None:
+    work = Work([4] * 20)
+    loops.start("work", work.run_once, helpers=3, plenty=5)
+
+    assert work.found_nothing.wait(BOUND.total_seconds())
+    assert len(work.threads) == 1
+
+
+def test_helpers_that_wait_end_when_the_loops_are_stopped(log: Log) -> None:
+    loops = Loops(SystemClock(), log.logger, timedelta(hours=1))
+    work = Work([])
+    loops.start("work", work.run_once, helpers=4)
+    assert work.found_nothing.wait(BOUND.total_seconds())
+
+    assert loops.stop(BOUND)
+    assert work.passes == 1
+
+
+class Work:
+    """A pass that has these amounts to do, one after the other; from the second one on, `together` threads at once."""
+
+    def __init__(self, amounts: list[int], together: int = 1) -> None:
+        self._amounts = iter(amounts)
+        self._lock = threading.Lock()
+        self._meet = threading.Barrier(together)
+        self.threads: set[int] = set()
+        self.passes = 0
+        self.found_nothing = threading.Event()
+
+    def run_once(self) -> int:
+        with self._lock:
+            self.passes += 1
+            is_first, amount = self.passes == 1, next(self._amounts, 0)
+        if amount == 0:
+            self.found_nothing.set()
+            return 0
+        if not is_first:
+            self._meet.wait(BOUND.total_seconds())
+        self.threads.add(threading.get_ident())
+        return amount
 
 
 class Passes:
