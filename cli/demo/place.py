@@ -6,7 +6,7 @@ Never empties or drops what it did not make.
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +40,10 @@ def demo_place(given: Path | None, screen: Console) -> Iterator[Place]:
     Raises:
         CannotRun: a database holds rows, or cannot be reached.
     """
+    named = load_settings().model_fields_set
     directory = given.absolute() if given else Path(tempfile.mkdtemp(prefix="paylatch-demo-"))
     directory.mkdir(parents=True, exist_ok=True)
-    place = Place(directory, _files(directory))
+    place = Place(directory, _files(directory, named))
     is_worth_a_look = False
     try:
         _refuse_rows(load_settings(**place.database_urls))
@@ -73,9 +74,8 @@ def _refuse_rows(settings: Settings) -> None:
             )
 
 
-def _files(directory: Path) -> dict[str, str]:
-    """A file for each database that the settings do not name."""
-    named = load_settings().model_fields_set
+def _files(directory: Path, named: Set[str]) -> dict[str, str]:
+    """A file for each database that is not named by a setting."""
     settings = {schema: f"{schema.value}_database_url" for schema in Schema}
     return {
         setting: f"sqlite:///{directory / schema.value}.db"
