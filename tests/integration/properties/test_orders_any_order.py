@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -32,11 +32,6 @@ from tests.integration.order_server.order_side import (
     notification,
 )
 from tests.integration.properties.order_model import EXCEPTIONS, Order, OrderModel, Reply, Told
-
-QUICK = {"sqlite": 40, "postgresql": 10, "mysql": 10}
-"""Examples of a quick run, by backend."""
-
-THOROUGH = 300
 
 ORDERS = ("O-0", "O-1", "O-2")
 # Mostly one thing for each code, so that the same is told again and again.
@@ -224,26 +219,6 @@ def shops(start_order_side: StartOrderSide) -> Iterator[Shop]:
     """A shop for each example."""
     side = start_order_side()
     return (Shop(side, f"e{number}") for number in itertools.count())
-
-
-@pytest.fixture(
-    params=[
-        pytest.param("quick", marks=pytest.mark.timeout(300)),
-        pytest.param("thorough", marks=[pytest.mark.slow, pytest.mark.timeout(900)]),
-    ]
-)
-def plan(request: pytest.FixtureRequest) -> settings:
-    """The same few examples at each quick run, many new ones at each thorough one."""
-    quick = request.param == "quick"
-    return settings(
-        max_examples=QUICK[request.node.callspec.params["backend"]] if quick else THOROUGH,
-        stateful_step_count=30,
-        derandomize=quick,
-        database=None,
-        deadline=None,
-        print_blob=True,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 def test_any_sequence_ends_as_the_model_says(shops: Iterator[Shop], plan: settings) -> None:
