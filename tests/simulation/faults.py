@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from random import Random
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class Boundary(Enum):
@@ -94,25 +94,34 @@ class NoFaults:
         return None
 
 
+class Passed(NamedTuple):
+    """A boundary that somebody came to."""
+
+    boundary: Boundary
+    who: str
+    what: str
+
+
 @dataclass
 class OneFault:
-    """The `number`th boundary that `who` comes to, counted from 0, has this fault. passed: what was come to until then.
+    """All goes well but at one boundary: the `number`th that anybody comes to, counted from 0.
 
-    repeated: so many of the boundaries of the same kind that come right after it have it too.
+    times: at so many boundaries of the same kind in a row the same happens to the same process. passed: all that were
+    come to. fired: how often it happened.
     """
 
     number: int
     fault: Fault | None
-    repeated: int = 0
-    passed: list[tuple[Boundary, str, str]] = field(default_factory=list)
+    times: int = 1
+    passed: list[Passed] = field(default_factory=list)
     fired: int = 0
 
     def at(self, boundary: Boundary, who: str, what: str) -> Fault | None:
-        number = len(self.passed)
-        self.passed.append((boundary, who, what))
-        if number < self.number or self.fault is None or self.fired > self.repeated:
+        self.passed.append(Passed(boundary, who, what))
+        if len(self.passed) <= self.number or self.fault is None or self.fired == self.times:
             return None
-        if self.fault not in POSSIBLE[boundary]:
+        first = self.passed[self.number]
+        if (boundary, who) != (first.boundary, first.who):
             return None
         self.fired += 1
         return self.fault
@@ -153,7 +162,7 @@ class RandomFaults:
 Counts = Counter[str]
 """How often each fault has fired, by its words."""
 
-TROUBLES = ("process killed", "process frozen", "network cut", "clock stepped")
+TROUBLES = ("process killed", "process frozen", "network cut", "clock stepped", "vouchers jammed")
 """What happens to a whole process, network or clock, at a time that is drawn."""
 
 

@@ -61,7 +61,7 @@ QUEUE = 20
 class Surroundings:
     """What every process is given: time, disk, network, logs, and what goes wrong.
 
-    committed: told of each commit that wrote. crashed: told of each death.
+    committed: told of each commit that wrote. crashed: told of each death. is_jammed: whether issuing vouchers raises.
     """
 
     turns: Turns
@@ -76,6 +76,7 @@ class Surroundings:
     committed: Callable[["Process", str], None]
     crashed: Callable[["Process"], None]
     poll: float
+    is_jammed: bool = False
 
 
 class Process:
@@ -146,7 +147,7 @@ class OrderServer(Process):
     def __init__(self, name: str, given: Surroundings, address: str) -> None:
         super().__init__(name, given)
         database, log = self.open(), given.log
-        follow_ups: list[FollowUp] = [TakeInventory(), IssueVouchers(_codes(name))]
+        follow_ups: list[FollowUp] = [TakeInventory(), IssueVouchers(_codes(name, given))]
         running = FollowUps(follow_ups, database.dialect.failure, log)
         changes = OrderChanges(running)
         handlers = Handlers(log, self.clock)
@@ -253,6 +254,12 @@ class Scheduler(_Sending):
             return 0
 
 
-def _codes(name: str) -> Callable[[], str]:
+def _codes(name: str, given: Surroundings) -> Callable[[], str]:
     numbers = itertools.count()
-    return lambda: f"{name}-{next(numbers)}"
+
+    def new_code() -> str:
+        if given.is_jammed:
+            raise RuntimeError("the voucher machine is jammed")
+        return f"{name}-{next(numbers)}"
+
+    return new_code

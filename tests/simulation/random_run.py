@@ -104,7 +104,13 @@ class _Run:
         self._world.given.plan = RandomFaults(self._random)
         for number in range(self._random.randint(3, 6)):
             self._an_order(f"O-{number}")
-        for act, chance in ((self._kill, 0.5), (self._freeze, 0.4), (self._cut, 0.4), (self._step_clock, 0.15)):
+        for act, chance in (
+            (self._kill, 0.5),
+            (self._freeze, 0.4),
+            (self._cut, 0.4),
+            (self._step_clock, 0.15),
+            (self._jam, 0.2),
+        ):
             if self._random.random() < chance:
                 for _ in range(self._random.randint(1, 3)):
                     self._world.later(self._random.uniform(0, TROUBLE), act)
@@ -230,6 +236,14 @@ class _Run:
         )
         if self._happens("clock stepped"):
             self._world.time.error = error
+
+    def _jam(self) -> None:
+        if self._happens("vouchers jammed"):
+            self._world.given.is_jammed = True
+            self._world.later(self._random.uniform(1, 8), self._unjam)
+
+    def _unjam(self) -> None:
+        self._world.given.is_jammed = False
 
     def _operate(self) -> None:
         watch, operator, random = self._world.watch, self._operator, self._random

@@ -126,6 +126,7 @@ class World:
         """Nothing goes wrong from here on, and every process runs."""
         self.given.plan = NoFaults()
         self._delay = Shape.delay
+        self.given.is_jammed = False
         self.network.cut.clear()
         self.time.error = timedelta(0)
         for slot, process in list(self.processes.items()):
