@@ -19,6 +19,7 @@ from paylatch.payment.v1.payment_pb2 import Payment
 
 WHO_AND_WHY = "--operator WHO --reason WHY"
 _DEFAULT_PAYMENT_ADDRESS = Settings.model_fields["payment_address"].default
+_DEFAULT_ORDER_ADDRESS = Settings.model_fields["order_address"].default
 
 
 def is_unanswered(schedule: NotifySchedule) -> bool:
@@ -59,7 +60,7 @@ class Steps:
             f"it has been due since {stamp_text(schedule.next_notify_time)}: is a scheduler running, "
             f"and {schedule.notify_url} neither paused nor off its allow-list?"
         )
-        return Step(words, self._show(key))
+        return Step(words, f"paylatch notify explain{self._address_option} {_argument(key)}")
 
     def create_order(self, pair: Pair, payment: Payment) -> Step:
         """A payment whose order the order side does not have."""
@@ -95,18 +96,10 @@ class Steps:
 
     def resolve(self, pair: Pair) -> Step:
         """Money that did not pay its order."""
-        returned = order_enums.ExceptionResolution.Name(order_enums.EXCEPTION_RESOLUTION_RETURNED)
-        call = self._grpcurl(
-            self.order_address,
-            "order.v1.OrderService/ResolvePaymentException",
-            **pair.key._asdict(),
-            resolution=returned,
-            operator="WHO",
-            reason="WHY",
-        )
         is_mismatch = pair.notify is not None and pair.notify.disposition == order_enums.DISPOSITION_AMOUNT_MISMATCH
-        accepted = order_enums.ExceptionResolution.Name(order_enums.EXCEPTION_RESOLUTION_ACCEPTED)
-        choice = f"; to take the amount as good, resolve it with {accepted}" if is_mismatch else ""
+        choice = "; or take the amount as good: --resolution accepted" if is_mismatch else ""
+        address = _option("--order-address", self.order_address, _DEFAULT_ORDER_ADDRESS)
+        call = f"paylatch exceptions resolve --resolution returned{address} {WHO_AND_WHY} {_argument(pair.key)}"
         return Step(f"give the money back, then resolve it{choice}", call)
 
     def _wait(self, key: Key, schedule: NotifySchedule) -> Step:
@@ -127,7 +120,7 @@ class Steps:
                 key, "requeue", "it was given up for lack of an answer: have it tried again", Repair.REQUEUE
             )
         refusal = f"the order side refused it with {code_name(schedule.last_code)}"
-        return self._retry(key, "requeue", f"{refusal}: mend the cause, then requeue it")
+        return self._retry(key, "requeue", f"{refusal}: mend the cause, then requeue it; or abandon it")
 
     def _delivered(self, pair: Pair) -> Step:
         if pair.notify is None:
@@ -143,8 +136,7 @@ class Steps:
 
     @property
     def _address_option(self) -> str:
-        is_default = self.payment_address == _DEFAULT_PAYMENT_ADDRESS
-        return "" if is_default else f" --payment-address {shlex.quote(self.payment_address)}"
+        return _option("--payment-address", self.payment_address, _DEFAULT_PAYMENT_ADDRESS)
 
     def _report(self, notify: OrderPaymentNotify) -> str:
         is_paid = notify.outcome == order_enums.PAYMENT_OUTCOME_SUCCESS
@@ -175,8 +167,12 @@ class Steps:
         return f"grpcurl {'' if is_tls else '-plaintext '}-d {shlex.quote(json.dumps(fields))} {host} paylatch.{method}"
 
 
+def _option(name: str, address: str, default: str) -> str:
+    return "" if address == default else f" {name} {shlex.quote(address)}"
+
+
 def _argument(key: Key) -> str:
-    """The key as `paylatch notify` takes it: PLATFORM/CODE, or what is needed where that would be misread."""
+    """The key as `paylatch` takes it: PLATFORM/CODE, or what is needed where that would be misread."""
     if "/" in key.platform_id or key.platform_id.startswith("-"):
         return f"--platform={shlex.quote(key.platform_id)} -- {shlex.quote(key.payment_code)}"
     return shlex.quote(str(key))

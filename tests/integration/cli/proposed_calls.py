@@ -8,6 +8,7 @@ import grpc
 from google.protobuf import descriptor_pool, json_format, message_factory
 from typer.testing import CliRunner
 
+from cli.exceptions import exceptions_app
 from cli.notify import notify_app
 from paylatch.order.v1 import order_service_pb2 as _order_service  # noqa: F401  # its descriptors
 from paylatch.payment.v1 import payment_service_pb2 as _payment_service  # noqa: F401  # the same
@@ -22,8 +23,8 @@ def follow(proposed: str) -> None:
 
 
 def _paylatch(arguments: list[str]) -> None:
-    assert arguments[0] == "notify"
-    done = CliRunner().invoke(notify_app, arguments[1:])
+    app = {"notify": notify_app, "exceptions": exceptions_app}[arguments[0]]
+    done = CliRunner().invoke(app, arguments[1:])
     assert done.exit_code == 0, done.output
 
 

@@ -173,7 +173,7 @@ def test_open_matters_are_apart_from_differences_in_json(sides: Sides) -> None:
     sides.notifies[key].is_paying_key = False
     finding, found = lines(sides)
     assert (found["difference_counts"], found["open_matter_counts"]) == ({}, {"PAYMENT_EXCEPTION": 1})
-    assert "resolve it with EXCEPTION_RESOLUTION_ACCEPTED" in finding["next_step"]
+    assert "or take the amount as good: --resolution accepted" in finding["next_step"]
 
 
 def test_repairs_in_json_say_what_was_asked_for(sides: Sides) -> None:

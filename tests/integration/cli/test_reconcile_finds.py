@@ -85,6 +85,7 @@ def test_a_payment_that_is_due_and_that_nobody_tries_is_overdue(sides: Sides, ru
     finding = only(run(), Kind.OVERDUE)
     assert finding.step.repair is None
     assert "is a scheduler running" in finding.step.words
+    assert finding.step.call == f"paylatch notify explain --payment-address {sides.payment_address} card/P1"
     schedule.next_notify_time.CopyFrom(to_timestamp(START - timedelta(seconds=59)))
     only(run(), Kind.NOT_DELIVERED)
 
@@ -336,7 +337,10 @@ def test_an_open_payment_exception_stands_open_and_is_no_difference(
     finding = only(report, Kind.PAYMENT_EXCEPTION)
     assert report.findings.of_class(Class.DIFFERENCE) == {}
     assert report.findings.of_class(Class.OPEN_MATTER) == {Kind.PAYMENT_EXCEPTION: 1}
-    assert "ResolvePaymentException" in finding.step.call
+    assert finding.step.call == (
+        f"paylatch exceptions resolve --resolution returned --order-address {sides.order_address} "
+        "--operator WHO --reason WHY card/P1"
+    )
     assert finding.step.repair is None
     assert verdict(report).startswith("Not clean: 1 open matter; 1 payment, all delivered; sums equal")
 
