@@ -11,7 +11,7 @@ from core.store.database import Database
 from core.store.migrate import Schema
 from tests.support.clock import TestClock
 from tests.support.databases import ASKED_FOR, BACKENDS, Backend, opened
-from tests.support.servers import ALL_REQUIRED, NotThere
+from tests.support.servers import ALL_REQUIRED, NotThere, OwnPostgreSql
 
 # How long one example takes says something about the machine, not about paylatch.
 hypothesis.settings.register_profile("paylatch", deadline=None)
@@ -66,6 +66,16 @@ def backend(request: pytest.FixtureRequest, backends: Callable[[str], Backend]) 
         return backends(request.param)
     except NotThere as error:
         (pytest.fail if ALL_REQUIRED else pytest.skip)(str(error))
+
+
+@pytest.fixture
+def own_postgresql() -> Iterator[OwnPostgreSql]:
+    """A PostgreSQL that nobody else uses."""
+    server = OwnPostgreSql()
+    try:
+        yield server
+    finally:
+        server.remove()
 
 
 @pytest.fixture

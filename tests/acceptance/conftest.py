@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import IMPATIENT, System
-from tests.support.servers import OwnPostgreSql
 from tests.support.shop import Shop
 
 
@@ -13,16 +12,6 @@ from tests.support.shop import Shop
 def system(tmp_path: Path) -> Iterator[System]:
     with System(tmp_path, IMPATIENT) as system:
         yield system
-
-
-@pytest.fixture
-def own_postgresql() -> Iterator[OwnPostgreSql]:
-    """A PostgreSQL that nobody else uses."""
-    server = OwnPostgreSql()
-    try:
-        yield server
-    finally:
-        server.remove()
 
 
 @pytest.fixture

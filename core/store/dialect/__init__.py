@@ -26,6 +26,12 @@ WAIT_SECONDS = 10
 LOCK_SECONDS = 5
 """How long a statement waits for a row that somebody else holds."""
 
+SILENCE_SECONDS = 5
+"""How long a server may say nothing after it should have ended a statement itself; then its connection is given up."""
+
+IDLE_SECONDS = 60
+"""How long a transaction may lie still, with the rows that it holds, before the server ends it."""
+
 PATIENT_SECONDS = 600
 """How long a migration waits for its turn."""
 

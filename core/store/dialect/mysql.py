@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pymysql
-from peewee import Field
+from peewee import Field, MySQLDatabase
 from playhouse.pool import PooledDatabase, PooledMySQLDatabase
 from pymysql.constants import CLIENT
 
 from core.rules.errors import Unavailable
 from core.store.dialect import (
     CONNECT_SECONDS,
+    IDLE_SECONDS,
     LOCK_SECONDS,
     PATIENT_SECONDS,
+    SILENCE_SECONDS,
     WAIT_SECONDS,
     Failure,
     driver_error,
@@ -25,6 +27,7 @@ from core.store.dialect import (
     names,
 )
 from core.store.dialect.mysql_url import parameters_of
+from core.store.dialect.pool import ConnectsAside
 from core.store.rows import Rows
 
 _TEXT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"  # compared byte by byte
@@ -45,7 +48,8 @@ _SESSION: Mapping[str, str] = {
 # Said differently by the two: each reads the comment that is meant for it, and no other.
 _MARIADB = "/*M!, SESSION tx_isolation = 'READ-COMMITTED' */"
 _MYSQL = "/*!80000, SESSION transaction_isolation = 'READ-COMMITTED' */"
-_MARIADB_BOUND = "/*M!, SESSION max_statement_time = {} */"
+# A worker that is stopped in the midst of a transaction gives its locks up.
+_MARIADB_BOUND = f"/*M!, SESSION max_statement_time = {{}}, SESSION idle_transaction_timeout = {IDLE_SECONDS} */"
 
 _RACES = frozenset(
     {
@@ -67,7 +71,11 @@ _UNAVAILABLE = frozenset(
 )
 
 
-class _Pool(PooledMySQLDatabase):  # type: ignore[misc]  # playhouse has no types
+class _Server(ConnectsAside, MySQLDatabase):
+    """A connection is made aside."""
+
+
+class _Pool(PooledMySQLDatabase, _Server):  # type: ignore[misc]  # playhouse has no types
     """A connection that its server has dropped is found by BEGIN, not by a question before each transaction."""
 
     def _is_closed(self, conn: Any) -> bool:
@@ -77,7 +85,7 @@ class _Pool(PooledMySQLDatabase):  # type: ignore[misc]  # playhouse has no type
         return bool(conn.open)
 
     @property
-    def safe_create_index(self) -> bool:
+    def safe_create_index(self) -> bool:  # type: ignore[override]  # a constant of the engine there
         """MariaDB has CREATE INDEX IF NOT EXISTS, MySQL has not."""
         return bool(self.server_version >= (10,))
 
@@ -97,7 +105,7 @@ class MySql:
         """A pool of connections to the server."""
         parameters = {
             "connect_timeout": CONNECT_SECONDS,
-            "read_timeout": WAIT_SECONDS + LOCK_SECONDS,
+            "read_timeout": WAIT_SECONDS + SILENCE_SECONDS,
             "write_timeout": WAIT_SECONDS,
             **self._parameters,
         }

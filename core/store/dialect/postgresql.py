@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
-from peewee import Field, PostgresqlDatabase
+from peewee import Field, PostgresqlDatabase, Psycopg3Adapter
 from playhouse.pool import PooledDatabase, PooledPostgresqlDatabase
 from psycopg.conninfo import conninfo_to_dict
 
 from core.store.dialect import (
     CONNECT_SECONDS,
+    IDLE_SECONDS,
     LOCK_SECONDS,
     PATIENT_SECONDS,
+    SILENCE_SECONDS,
     WAIT_SECONDS,
     Failure,
     driver_error,
@@ -23,6 +25,7 @@ from core.store.dialect import (
     name,
     names,
 )
+from core.store.dialect.pool import ConnectsAside
 from core.store.rows import Rows
 
 MIGRATION_LOCK = 7_237_161_923
@@ -59,7 +62,7 @@ _SESSION: Mapping[str, str] = {
     # Neither a role's defaults nor a schema of its name shall matter.
     "timezone": "UTC",
     "search_path": "public",
-    "idle_in_transaction_session_timeout": "60s",
+    "idle_in_transaction_session_timeout": f"{IDLE_SECONDS}s",
     # Every statement is entered by an index. Without statistics, as on a table that was empty a minute ago, the
     # planner would rather scan.
     "enable_seqscan": "off",
@@ -93,16 +96,44 @@ _UNAVAILABLE = (
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 
 
-class _Durable(PostgresqlDatabase):
-    """No connection answers a COMMIT that is not on disk."""
+# As the URL, the role or the database may have set it; in milliseconds, 0 for none.
+_STATEMENT_BOUND = "SELECT setting::integer FROM pg_settings WHERE name = 'statement_timeout'"
 
-    def _connect(self) -> Any:
-        connection = super()._connect()  # type: ignore[misc]  # its stubs leave it out
+
+class _Connection(psycopg.Connection[Any]):
+    """Is given up when its server says nothing for long after it should have ended the statement itself."""
+
+    longest_wait: float | None = None
+
+    def wait(self, *arguments: Any, **options: Any) -> Any:
+        """What the server answers."""
+        try:
+            return super().wait(*arguments, **{"timeout": self.longest_wait, **options})
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:
+                self.close()
+            raise
+
+
+class _Adapter(Psycopg3Adapter):
+    def connect(self, db: Any, **params: Any) -> _Connection:
+        return _Connection.connect(dbname=db.database, **params)
+
+
+class _Server(PostgresqlDatabase):
+    """No connection answers a COMMIT that is not on disk, and none waits for ever for a server that has gone silent."""
+
+    psycopg3_adapter = _Adapter
+
+    def _connect(self) -> _Connection:
+        connection: _Connection = super()._connect()  # type: ignore[misc]  # its stubs leave it out
         connection.execute(_DURABLE)
+        (bound,) = connection.execute(_STATEMENT_BOUND).fetchone() or (0,)
+        connection.longest_wait = bound / 1000 + SILENCE_SECONDS if bound else None
         return connection
 
 
-class _Pool(PooledPostgresqlDatabase, _Durable):  # type: ignore[misc]  # playhouse has no types
+class _Pool(PooledPostgresqlDatabase, ConnectsAside, _Server):  # type: ignore[misc]  # playhouse has no types
     """A connection that its server has dropped is found by BEGIN, not by a question before each transaction."""
 
     def _is_closed(self, conn: psycopg.Connection[Any]) -> bool:

@@ -10,9 +10,12 @@ import pytest
 
 from core.rules.errors import Contended, NotFound, Unavailable
 from core.store.database import Database
+from core.store.dialect.mysql import MySql
+from core.store.dialect.postgresql import PostgreSql
 from core.store.transaction import LostRace, Transaction, TransactionEnded
 from tests.support.clock import START, TestClock
 from tests.support.commits import DURABLE, LOST, Commit, commits
+from tests.support.databases import run_sql
 from tests.support.parcels import SEND, Parcel, ParcelStatus, pack, packed, parcels
 from tests.support.parcels import numbers as numbers_in
 
@@ -367,3 +370,12 @@ def _in_threads(count: int, work: Callable[[], object]) -> None:
     for thread in threads:
         thread.join()
     assert failures == []
+
+
+def test_a_server_ends_a_transaction_that_lies_still_so_that_a_stopped_worker_gives_its_rows_up(
+    database: Database,
+) -> None:
+    if isinstance(database.dialect, PostgreSql):
+        assert run_sql(database, "SHOW idle_in_transaction_session_timeout") == [("1min",)]
+    if isinstance(database.dialect, MySql):
+        assert run_sql(database, "SELECT @@idle_transaction_timeout") == [(60,)]
