@@ -41,9 +41,9 @@ class Payment(Model):
         indexes = (
             (("platform_id", "payment_code"), True),
             (("order_no",), False),
-            # Those that wait have no settle_time: they lie side by side.
             NamedIndex("payment_settled", table_name, ("settle_time", "id")),
             NamedIndex("payment_created", table_name, ("create_time", "id")),
+            PartialIndex("payment_waiting", table_name, ("id",), of="status", condition="= 0"),
             PartialIndex("payment_conflicted", table_name, ("id",), of="conflict_time", condition="IS NOT NULL"),
         )
         storage = OFTEN_VACUUMED

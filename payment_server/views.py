@@ -81,8 +81,6 @@ def _view(payment: Row, result: Row | None) -> PaymentView:
 def _filters(wanted: PaymentFilter) -> list[tuple[Any, Any]]:
     return [
         (wanted.status, Payment.status == wanted.status),
-        # The schema says the same of such a payment; this can be looked up.
-        (wanted.status == PaymentStatus.WAITING or None, Payment.settle_time.is_null()),
         (wanted.notify_status, PaymentResult.notify_status == wanted.notify_status),
         (wanted.order_no, Payment.order_no == wanted.order_no),
         (wanted.notify_url, Payment.notify_url == wanted.notify_url),

@@ -62,8 +62,12 @@ def newest_time_first(
     if page.after is not None:
         last = tx.row(model.select(time.alias("time")).where(key == page.after))
         until = last.time if last else None
-        # The first condition follows from the second; it is what an index can be entered with.
-        query = query.where(time <= until, (time < until) | (key < page.after))
+        # The first condition follows from the second; it is what an index can be entered with. Both come before the
+        # query's own: of several bounds of a column SQLite enters by the first, and would walk all pages before this.
+        filters = query._where  # noqa: SLF001 - peewee only adds conditions behind those that are there
+        rest = (time <= until) & ((time < until) | (key < page.after))
+        query = query.clone()
+        query._where = rest if filters is None else rest & filters  # noqa: SLF001 - as above
     return _page(tx, query.order_by(time.desc(), key.desc()), page)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import quote
 
 from core.clock import Clock, SystemClock
 from core.store.database import Database
@@ -165,6 +166,24 @@ def schema_of(database: Database) -> list[Any]:
         tables = [table for (table,) in run_sql(database, "SHOW TABLES")]
         return sorted(run_sql(database, f"SHOW CREATE TABLE `{table}`")[0] for table in tables if table != HISTORY)
     return [row for query in _POSTGRESQL_SCHEMA for row in sorted(run_sql(database, query)) if HISTORY not in row[0]]
+
+
+def analyzed(database: Database) -> None:
+    """Statistics as a database in use has them. SQLite collects none by itself."""
+    if isinstance(database.dialect, PostgreSql):
+        run_sql(database, "ANALYZE")
+    elif isinstance(database.dialect, MySql):
+        with database.connected() as pool:
+            tables = ", ".join(f'"{table}"' for table in pool.get_tables())
+        run_sql(database, f"ANALYZE TABLE {tables}")
+
+
+def with_default_plans(url: str) -> str | None:
+    """The same database, planning as if the store's sessions told it nothing; None if they tell it nothing anyway."""
+    if not url.startswith("postgresql://"):
+        return None
+    settings = "".join(f" -c {setting}=on" for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"))
+    return f"{url}{'&' if '?' in url else '?'}options={quote(settings)}"
 
 
 def _migrated(url: str, schema: Schema) -> str:

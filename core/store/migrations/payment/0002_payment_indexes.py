@@ -18,6 +18,7 @@ REPLACED = {
 INDEXES = (
     NamedIndex("payment_settled", "payment", ("settle_time", "id")),
     NamedIndex("payment_created", "payment", ("create_time", "id")),
+    PartialIndex("payment_waiting", "payment", ("id",), of="status", condition="= 0"),
     PartialIndex("payment_conflicted", "payment", ("id",), of="conflict_time", condition="IS NOT NULL"),
     PartialIndex(
         "notify_schedule_due",
