@@ -95,13 +95,14 @@ def test_a_commit_that_raises_is_read_again_and_the_answer_is_as_ever(writing: W
         usual = writing.prepare(name)
         before = usual.found()
         answer = usual.call([Commit.WORKS] * MANY)
-        assert usual.found() != before, f"{name} changes nothing"
+        expected = usual.found()
+        assert expected != before, f"{name} changes nothing"
 
         for place in range(usual.commits_made):
             call = writing.prepare(name)
 
             assert _but_for_repeats(call.call([Commit.WORKS] * place + [way])) == _but_for_repeats(answer), name
-            assert call.found() == usual.found(), f"{name}, commit {place + 1}"
+            assert call.found() == expected, f"{name}, commit {place + 1}"
 
 
 @pytest.mark.parametrize("way", [LOST, DURABLE], ids=lambda way: way.name)
@@ -109,14 +110,16 @@ def test_a_result_that_stays_unknown_is_told_as_unknown_and_the_same_call_decide
     writing: Writing, way: Commit
 ) -> None:
     for name in writing.calls:
-        usual, call = writing.prepare(name), writing.prepare(name)
+        usual = writing.prepare(name)
         usual.call()
+        expected = usual.found()
 
+        call = writing.prepare(name)
         told = call.call([way] * MAX_TRIES)
         assert "RESULT_UNKNOWN" in told, name
         assert "response {" not in told, name
         call.call()
-        assert call.found() == usual.found(), name
+        assert call.found() == expected, name
 
 
 def _but_for_repeats(answer: str) -> str:

@@ -1,8 +1,10 @@
 """For every RPC that writes: a call of it that changes rows, and what has to be there before, on keys of its own."""
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
+import grpc
 from google.protobuf.message import Message
 
 from core.store.database import Database
@@ -11,7 +13,12 @@ from paylatch.order.v1 import order_service_pb2 as orders
 from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.order.v1.order_notify_service_pb2 import BatchOrderNotifyRequest
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
-from paylatch.payment.v1.notify_schedule_service_pb2 import RetryNotifySchedulesRequest
+from paylatch.payment.v1.notify_schedule_service_pb2 import (
+    AbandonNotifySchedulesRequest,
+    PauseNotifyTargetRequest,
+    ResumeNotifyTargetRequest,
+    RetryNotifySchedulesRequest,
+)
 from paylatch.payment.v1.payment_service_pb2 import (
     BatchReportPaymentResultsRequest,
     CreatePaymentRequest,
@@ -20,6 +27,7 @@ from paylatch.payment.v1.payment_service_pb2 import (
 from tests.integration.order_server.order_side import ACT, FAILED, VOUCHER, OrderSide, item, notification
 from tests.integration.payment_server.payment_side import PaymentSide
 from tests.support.databases import run_sql
+from tests.support.waiting import wait_until
 
 PLATFORM = "alipay"
 WHY: dict[str, Any] = {"operator": "alice", "reason": "as the test wants it"}
@@ -104,6 +112,21 @@ def payment_calls(side: PaymentSide) -> Mapping[str, Callable[[str], Message]]:
         run_sql(side.database, f"DELETE FROM notify_schedule WHERE payment_code = '{tag}P'")
         return [PaymentKey(platform_id=PLATFORM, payment_code=f"{tag}P")]
 
+    def given_back(tag: str) -> list[PaymentKey]:
+        held = f"SELECT 1 FROM notify_schedule WHERE payment_code = '{settled(tag)}P' AND claim_token IS NOT NULL"
+        wait_until(lambda: not run_sql(side.database, held))
+        return [PaymentKey(platform_id=PLATFORM, payment_code=f"{tag}P")]
+
+    def target(tag: str, *, is_paused: bool) -> dict[str, Any]:
+        """The one target, made so; the tag stands in the reason."""
+        request = {"notify_url": side.notify_url, **WHY}
+        with suppress(grpc.RpcError):  # it is so already
+            if is_paused:
+                side.schedules.PauseNotifyTarget(PauseNotifyTargetRequest(**request))
+            else:
+                side.schedules.ResumeNotifyTarget(ResumeNotifyTargetRequest(**request))
+        return request | {"reason": f"{tag}why"}
+
     return {
         "CreatePayment": lambda tag: CreatePaymentRequest(**side.content(payment_code=f"{tag}P", order_no=f"{tag}O")),
         "ReportPaymentResult": lambda tag: report(created(tag)),
@@ -114,6 +137,9 @@ def payment_calls(side: PaymentSide) -> Mapping[str, Callable[[str], Message]]:
         "RetryNotifySchedules": lambda tag: RetryNotifySchedulesRequest(
             action=payment_enums.RETRY_ACTION_RESTORE, keys=without_schedule(tag), **WHY
         ),
+        "AbandonNotifySchedules": lambda tag: AbandonNotifySchedulesRequest(keys=given_back(tag), **WHY),
+        "PauseNotifyTarget": lambda tag: PauseNotifyTargetRequest(**target(tag, is_paused=False)),
+        "ResumeNotifyTarget": lambda tag: ResumeNotifyTargetRequest(**target(tag, is_paused=True)),
     }
 
 
@@ -121,11 +147,13 @@ def payment_calls(side: PaymentSide) -> Mapping[str, Callable[[str], Message]]:
 _NOT_COMPARED = frozenset({"id", "payment_id", "change_id", "action_id"})
 _COMPARED: Mapping[str, str] = {
     "voucher": "order_no, sku, create_time",
-    "notify_schedule": "platform_id, payment_code, order_no, notify_url, notify_content, give_up_time, notify_status",
+    "notify_schedule": "platform_id, payment_code, order_no, notify_url, notify_content, give_up_time, notify_status, "
+    "handled_by, handled_reason",
+    "notify_target": "notify_url, paused_by, paused_reason",
     "payment_result": "notify_status, disposition, create_time, update_time, "
     "(SELECT payment_code FROM payment WHERE payment.id = payment_id) AS payment_code",
 }
-_SENDERS_TABLES = frozenset({"notify_target", "notify_attempt", "schema_migration", "sqlite_sequence"})
+_SENDERS_TABLES = frozenset({"notify_attempt", "schema_migration", "sqlite_sequence"})
 
 
 class Rows:
