@@ -45,10 +45,18 @@ test-slow: $(VENV)/.dev ## Run the slow tests
 simulate: $(VENV)/.dev ## Simulate SEEDS=1000 runs with faults on all cores, or show SEED=n line by line
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS))) $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.dev ## Make every fault happen to real processes, on all backends, and print one table (as root)
+	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults $(ARGS)
+
+.PHONY: faults-quick
+faults-quick: $(VENV)/.dev ## A fault of nearly every step, in a minute
+	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --quick $(ARGS)
+
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all
-check: lint types imports proto-check diagrams-check test-slow test ## Everything a change must pass; CI runs this
+check: lint types imports proto-check diagrams-check test-slow test faults-quick ## Everything a change must pass; CI runs this
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint, and check the format

@@ -116,6 +116,11 @@ class OwnPostgreSql:
         self.start()
         self.databases = PostgreSqlServer(f"postgresql://postgres@{address}/postgres")
 
+    @property
+    def data_directory(self) -> Path:
+        """Where it keeps everything; owned by the user it runs as."""
+        return Path(self._cluster.pgdata)
+
     def start(self) -> None:
         """Start it; back when it lets in whoever connects."""
         listen = f"-h {self._host} -p {self._port} -k ''"

@@ -1,0 +1,19 @@
+"""`python -m tests.faults.trapped.scheduler`: the scheduler, with traps."""
+
+import sys
+
+from core.process import run_process
+from scheduler.__main__ import serve
+from tests.faults.trapped import ShiftedClock, directory_of, trapped_opener
+
+NAME = "scheduler"
+
+if __name__ == "__main__":
+    sys.exit(
+        run_process(
+            NAME,
+            lambda settings, clock, log: serve(
+                settings, ShiftedClock(clock, directory_of(NAME)), log, trapped_opener(NAME)
+            ),
+        )
+    )
