@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from peewee import ValueLiterals
+
 from core.logs import Logger
 from core.rules.codes import Disposition, ExceptionResolution
 from core.rules.errors import IllegalEvent, NotAllowed, NotFound, Precondition
@@ -97,7 +99,8 @@ class PaymentExceptions:
 def _list(tx: Transaction, wanted: ExceptionFilter, page: PageRequest) -> Page[NotifyView]:
     query = narrowed(
         OrderPaymentNotify.select(),
-        (EXCEPTIONS, OrderPaymentNotify.disposition.in_(EXCEPTIONS)),
+        # As it stands in the index of exceptions: SQLite must see the values to know that it serves.
+        (EXCEPTIONS, ValueLiterals(OrderPaymentNotify.disposition.in_(EXCEPTIONS))),
         (wanted.disposition, OrderPaymentNotify.disposition == wanted.disposition),
         (wanted.order_no, OrderPaymentNotify.order_no == wanted.order_no),
         (None if wanted.include_resolved else True, OrderPaymentNotify.resolution.is_null()),
