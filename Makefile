@@ -96,6 +96,12 @@ diagrams: $(VENV)/.dev ## Draw the life cycles into the documentation
 diagrams-check: $(VENV)/.dev ## Check the drawn life cycles against the code
 	$(BIN)/python -m core.rules.diagrams --check
 
+## Measuring
+
+.PHONY: endurance
+endurance: $(VENV)/.dev ## Drain a million notifications on PostgreSQL and see that the tables stay healthy (ARGS=--rows …)
+	$(BIN)/python -m benchmarks.endurance $(ARGS)
+
 ## Setting up
 
 .PHONY: clean
