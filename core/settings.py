@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     order_address: Address = "127.0.0.1:50052"
     scheduler_address: Address = "127.0.0.1:50053"
     allow_plaintext: bool = Field(default=False, description="serve without TLS on addresses that are not loopback")
-    server_workers: int = Field(default=16, ge=1, le=1_024)
+    server_workers: int = Field(default=32, ge=1, le=1_024)
 
     notify_targets: Targets = ("grpc://127.0.0.1:50052",)
     notify_retry_waits: Waits = DEFAULT_WAITS

@@ -6,7 +6,7 @@ While one group is being committed, the next one gathers: alone, a caller waits 
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,9 +15,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(slots=True)
 class _Member(Generic[Item, Answer]):
+    """is_called: it is answered, or it is its turn to lead."""
+
     item: Item
     answers: Sequence[Answer] = ()
     error: BaseException | None = None
+    is_called: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_answered(self) -> bool:
@@ -27,41 +30,49 @@ class _Member(Generic[Item, Answer]):
 class Group(Generic[Item, Answer]):
     """Runs `run` on what was gathered, at most `largest` items at once; answers each caller with its own.
 
-    `run` answers each item, in order, after what it says is durable. new_lock: makes the lock whose holder leads.
+    `run` answers each item, in order, after what it says is durable. A member that leads hands over to the first of
+    those that gathered meanwhile; nobody else wakes, but to take its answer home.
     """
 
-    def __init__(
-        self,
-        run: Callable[[Sequence[Item]], Sequence[Answer]],
-        largest: int,
-        new_lock: Callable[[], AbstractContextManager[Any]] = threading.Lock,
-    ) -> None:
+    def __init__(self, run: Callable[[Sequence[Item]], Sequence[Answer]], largest: int) -> None:
         self._run = run
         self._largest = largest
         self._gathering: list[_Member[Item, Answer]] = []
-        self._gather = threading.Lock()
-        self._turn = new_lock()
+        self._is_led = False
+        self._lock = threading.Lock()
 
     def __call__(self, item: Item) -> Answer:
         """The answer to `item`, which was run alone or with others."""
         member: _Member[Item, Answer] = _Member(item)
-        with self._gather:
+        with self._lock:
             self._gathering.append(member)
-        with self._turn:
-            while not member.is_answered:
-                self._lead()
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            member.is_called.wait()
+        if not member.is_answered:
+            self._lead(member)
         if member.error is not None:
             raise member.error
         return member.answers[0]
 
-    def _lead(self) -> None:
-        with self._gather:
+    def _lead(self, member: _Member[Item, Answer]) -> None:
+        while not member.is_answered:
+            self._run_group()
+        with self._lock:
+            self._is_led = bool(self._gathering)
+            if self._gathering:
+                self._gathering[0].is_called.set()
+
+    def _run_group(self) -> None:
+        with self._lock:
             group, self._gathering = self._gathering[: self._largest], self._gathering[self._largest :]
         try:
             answers = self._run([member.item for member in group])
         except BaseException as error:  # noqa: BLE001 - told to each member of the group, who raises it
             for member in group:
                 member.error = error
-            return
-        for member, answer in zip(group, answers, strict=True):
-            member.answers = (answer,)
+        else:
+            for member, answer in zip(group, answers, strict=True):
+                member.answers = (answer,)
+        for member in group:
+            member.is_called.set()

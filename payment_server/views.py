@@ -51,7 +51,8 @@ def payment_not_found(key: Key) -> NotFound:
 def payments_by_key(tx: Transaction, keys: Sequence[Key], *, lock: bool = False) -> dict[Key, PaymentView]:
     """The payments of these keys, as far as there are any."""
     payments = tx.by_keys(Payment, [Payment.platform_id, Payment.payment_code], list(dict.fromkeys(keys)), lock=lock)
-    results = tx.by_keys(PaymentResult, [PaymentResult.payment_id], [[payment.id] for payment in payments])
+    settled = [[payment.id] for payment in payments if payment.status != PaymentStatus.WAITING]
+    results = tx.by_keys(PaymentResult, [PaymentResult.payment_id], settled)
     result_of = {result.payment_id: result for result in results}
     return {(p.platform_id, p.payment_code): _view(p, result_of.get(p.id)) for p in payments}
 

@@ -3,7 +3,7 @@
 Owns when rows of a target may be claimed and how many. Never looks at a row of `notify_schedule`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -38,9 +38,13 @@ def ensure_targets(tx: Transaction, targets: Iterable[str]) -> None:
     )
 
 
-def unhindered_targets(tx: Transaction, targets: Iterable[str]) -> set[str]:
-    """Those of `targets` that are neither paused nor in trouble."""
-    rows = tx.rows(NotifyTarget.select().where(NotifyTarget.notify_url.in_(list(targets))))
+def unhindered_targets(tx: Transaction, targets: Collection[str]) -> set[str]:
+    """Those of `targets` that are neither paused nor in trouble. One that has no row yet is given it."""
+    query = NotifyTarget.select().where(NotifyTarget.notify_url.in_(list(targets)))
+    rows = tx.rows(query)
+    if len(rows) < len(targets):
+        ensure_targets(tx, targets)
+        rows = tx.rows(query)
     return {
         row.notify_url
         for row in rows

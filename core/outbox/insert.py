@@ -1,14 +1,14 @@
 """Putting notifications into the outbox, in the transaction that settles their payments (SPEC 4, step 4)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core.outbox.breaker import ensure_targets, unhindered_targets
-from core.outbox.lease import Claim, Lease, claimed_row
+from core.outbox.breaker import unhindered_targets
+from core.outbox.lease import Claim, ClaimedRow, Lease
 from core.outbox.policy import OutboxPolicy
 from core.outbox.tables import NotifySchedule, PaymentResult
 from core.rules.codes import ResultStatus, ScheduleStatus
-from core.store.transaction import Row, Transaction
+from core.store.transaction import Transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,9 @@ def insert_schedules(
     Without a lease, and for a target that is paused, in trouble or no longer on the allow-list, rows are due at once
     and left to the scheduler.
     """
-    targets = {notification.notify_url for notification in notifications}
-    ensure_targets(tx, targets)
-    claimable = unhindered_targets(tx, targets & policy.targets) if lease else set()
-    born_claimed = {n.payment_id for n in notifications if n.notify_url in claimable}
+    unhindered = unhindered_targets(tx, {notification.notify_url for notification in notifications})
+    claimable = unhindered & policy.targets if lease else set()
+    born_claimed = {n.payment_id: n for n in notifications if n.notify_url in claimable}
     tx.insert(
         NotifySchedule,
         [_row(tx, n, policy, lease if n.payment_id in born_claimed else None) for n in notifications],
@@ -82,12 +81,22 @@ def _row(tx: Transaction, notification: Notification, policy: OutboxPolicy, leas
     }
 
 
-def _claims(tx: Transaction, payment_ids: set[int], lease: Lease) -> list[Claim]:
-    rows = tx.by_keys(NotifySchedule, [NotifySchedule.payment_id], [[payment_id] for payment_id in payment_ids])
-    by_target: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: int(row.id)):
-        by_target.setdefault(row.notify_url, []).append(row)
-    return [
-        Claim(target, tuple(claimed_row(row, lease, row.attempt_count, tx.now) for row in group))
-        for target, group in by_target.items()
-    ]
+def _claims(tx: Transaction, notifications: Mapping[int, Notification], lease: Lease) -> list[Claim]:
+    """The claims of rows that were just inserted: all that is not known of them yet are their ids."""
+    columns = [NotifySchedule.id, NotifySchedule.payment_id]
+    rows = tx.by_keys(NotifySchedule, [NotifySchedule.payment_id], [[id_] for id_ in notifications], columns=columns)
+    by_target: dict[str, list[ClaimedRow]] = {}
+    for row in sorted(rows):
+        notification = notifications[row.payment_id]
+        claimed = ClaimedRow(
+            lease=lease,
+            schedule_id=row.id,
+            payment_id=row.payment_id,
+            platform_id=notification.platform_id,
+            payment_code=notification.payment_code,
+            content=notification.content,
+            attempt=1,
+            claim_time=tx.now,
+        )
+        by_target.setdefault(notification.notify_url, []).append(claimed)
+    return [Claim(target, tuple(claimed)) for target, claimed in by_target.items()]

@@ -1,0 +1,42 @@
+"""`python -m benchmarks.echo_server`: a bare gRPC server on the payment server's address, which only answers.
+
+The ceiling of what a call can cost: the same messages, as many threads, nothing done.
+"""
+
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from core.settings import load_settings
+from paylatch.payment.v1 import payment_pb2, payment_service_pb2, payment_service_pb2_grpc
+
+
+class Echo(payment_service_pb2_grpc.PaymentServiceServicer):
+    """Answers a report with its own key."""
+
+    def ReportPaymentResult(
+        self, request: payment_service_pb2.ReportPaymentResultRequest, context: grpc.ServicerContext
+    ) -> payment_service_pb2.ReportPaymentResultResponse:
+        """The key."""
+        payment = payment_pb2.Payment(platform_id=request.platform_id, payment_code=request.payment_code)
+        return payment_service_pb2.ReportPaymentResultResponse(payment=payment)
+
+
+def main() -> int:
+    """Serve until killed."""
+    settings = load_settings()
+    server = grpc.server(ThreadPoolExecutor(settings.server_workers), options=[("grpc.so_reuseport", 0)])
+    payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(Echo(), server)
+    serving = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(serving, server)
+    server.add_insecure_port(settings.payment_address)
+    server.start()
+    serving.set("", health_pb2.HealthCheckResponse.SERVING)
+    server.wait_for_termination()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
