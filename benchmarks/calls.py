@@ -1,4 +1,4 @@
-"""Callers of the payment server: many at once, each with reports of its own. Owns their threads and what they measure."""
+"""Callers of the payment server: many at once, each with reports of its own. Owns their threads, and the rate."""
 
 import threading
 import time
@@ -44,7 +44,8 @@ def rate_of(
     call: Callable[[payment_service_pb2_grpc.PaymentServiceStub, Sequence[int]], None],
 ) -> float:
     """Payments a second, if each caller calls with the parts of its share, one after the other, all at once."""
-    ready, errors = threading.Barrier(len(shares) + 1), []
+    ready = threading.Barrier(len(shares) + 1)
+    errors: list[Exception] = []
 
     def work(share: Sequence[Sequence[int]]) -> None:
         try:

@@ -10,25 +10,32 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from core.settings import load_settings
-from paylatch.payment.v1 import payment_pb2, payment_service_pb2, payment_service_pb2_grpc
+from paylatch.payment.v1 import payment_pb2, payment_service_pb2
 
 
-class Echo(payment_service_pb2_grpc.PaymentServiceServicer):
-    """Answers a report with its own key."""
+def echo(
+    request: payment_service_pb2.ReportPaymentResultRequest, context: grpc.ServicerContext
+) -> payment_service_pb2.ReportPaymentResultResponse:
+    """The answer to a report: its own key."""
+    payment = payment_pb2.Payment(platform_id=request.platform_id, payment_code=request.payment_code)
+    return payment_service_pb2.ReportPaymentResultResponse(payment=payment)
 
-    def ReportPaymentResult(
-        self, request: payment_service_pb2.ReportPaymentResultRequest, context: grpc.ServicerContext
-    ) -> payment_service_pb2.ReportPaymentResultResponse:
-        """The key."""
-        payment = payment_pb2.Payment(platform_id=request.platform_id, payment_code=request.payment_code)
-        return payment_service_pb2.ReportPaymentResultResponse(payment=payment)
+
+def handler_of_reports() -> grpc.GenericRpcHandler:
+    """Of PaymentService, and of this one method."""
+    method = grpc.unary_unary_rpc_method_handler(
+        echo,
+        payment_service_pb2.ReportPaymentResultRequest.FromString,
+        payment_service_pb2.ReportPaymentResultResponse.SerializeToString,
+    )
+    return grpc.method_handlers_generic_handler("paylatch.payment.v1.PaymentService", {"ReportPaymentResult": method})
 
 
 def main() -> int:
     """Serve until killed."""
     settings = load_settings()
     server = grpc.server(ThreadPoolExecutor(settings.server_workers), options=[("grpc.so_reuseport", 0)])
-    payment_service_pb2_grpc.add_PaymentServiceServicer_to_server(Echo(), server)
+    server.add_generic_rpc_handlers([handler_of_reports()])
     serving = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(serving, server)
     server.add_insecure_port(settings.payment_address)

@@ -5,12 +5,23 @@ While one group is being committed, the next one gathers: alone, a caller waits 
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
+
+
+class Signal(Protocol):
+    """Set once; as threading.Event."""
+
+    def set(self) -> None:
+        """Let whoever waits go on."""
+        ...
+
+    def wait(self) -> object:
+        """Wait until it is set."""
+        ...
 
 
 @dataclass(slots=True)
@@ -18,9 +29,9 @@ class _Member(Generic[Item, Answer]):
     """is_called: it is answered, or it is its turn to lead."""
 
     item: Item
+    is_called: Signal = field(default_factory=threading.Event)
     answers: Sequence[Answer] = ()
     error: BaseException | None = None
-    is_called: threading.Event = field(default_factory=threading.Event)
 
     @property
     def is_answered(self) -> bool:
@@ -31,19 +42,25 @@ class Group(Generic[Item, Answer]):
     """Runs `run` on what was gathered, at most `largest` items at once; answers each caller with its own.
 
     `run` answers each item, in order, after what it says is durable. A member that leads hands over to the first of
-    those that gathered meanwhile; nobody else wakes, but to take its answer home.
+    those that gathered meanwhile; nobody else wakes, but to take its answer home. new_signal: what a member waits for.
     """
 
-    def __init__(self, run: Callable[[Sequence[Item]], Sequence[Answer]], largest: int) -> None:
+    def __init__(
+        self,
+        run: Callable[[Sequence[Item]], Sequence[Answer]],
+        largest: int,
+        new_signal: Callable[[], Signal] = threading.Event,
+    ) -> None:
         self._run = run
         self._largest = largest
+        self._new_signal = new_signal
         self._gathering: list[_Member[Item, Answer]] = []
         self._is_led = False
         self._lock = threading.Lock()
 
     def __call__(self, item: Item) -> Answer:
         """The answer to `item`, which was run alone or with others."""
-        member: _Member[Item, Answer] = _Member(item)
+        member: _Member[Item, Answer] = _Member(item, self._new_signal())
         with self._lock:
             self._gathering.append(member)
             leads, self._is_led = not self._is_led, True

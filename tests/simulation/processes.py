@@ -50,7 +50,7 @@ from scheduler.passes import ExpiryPass, RetryPass
 from tests.simulation.disk import GatedSqlite
 from tests.simulation.faults import Boundary, Counts, Fault, Plan, fired
 from tests.simulation.network import Channels, Handlers, Network
-from tests.simulation.turns import Crash, Lock, Turns
+from tests.simulation.turns import Crash, Signal, Turns
 
 CONNECT_BOUND = timedelta(seconds=0.5)
 DEADLINE = timedelta(seconds=2)
@@ -193,7 +193,7 @@ class PaymentServer(_Sending):
             self.delivery, self.take_lease, _Senders(self), log, capacity=QUEUE, batch_size=policy.batch_size
         )
         report = ReportResults(database, first_attempts, policy, log)
-        group = Group(report, MAX_BATCH, lambda: Lock(given.turns))
+        group = Group(report, MAX_BATCH, lambda: Signal(given.turns))
         allow_list = AllowList.parse(sorted(policy.targets))
         handlers = Handlers(log, self.clock)
         server: Any = handlers

@@ -7,9 +7,7 @@ it does. Owns time; knows nothing of what is simulated.
 import heapq
 import zlib
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from random import Random
-from types import TracebackType
 from typing import Any, Protocol
 
 from greenlet import getcurrent, greenlet
@@ -130,23 +128,20 @@ class Turns:
         heapq.heappush(self._queue, (at, self.random.random(), self._count, task, task.turn))
 
 
-class Lock(AbstractContextManager[None]):
-    """A lock for which tasks wait in line."""
+class Signal:
+    """What tasks wait for until it is set."""
 
     def __init__(self, turns: Turns) -> None:
         self._turns = turns
-        self._is_held = False
-        self._line: list[Task] = []
+        self._is_set = False
+        self._waiting: list[Task] = []
 
-    def __enter__(self) -> None:
-        while self._is_held:
-            self._line.append(self._turns.current)
+    def set(self) -> None:
+        self._is_set = True
+        while self._waiting:
+            self._turns.wake(self._waiting.pop(0))
+
+    def wait(self) -> None:
+        while not self._is_set:
+            self._waiting.append(self._turns.current)
             self._turns.park()
-        self._is_held = True
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._is_held = False
-        if self._line:
-            self._turns.wake(self._line.pop(0))
