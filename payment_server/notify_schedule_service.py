@@ -1,4 +1,7 @@
-"""NotifyScheduleService: translates between the contract and the outbox. Holds no rule and no SQL."""
+"""NotifyScheduleService: translates between the contract and the outbox. Holds no rule and no SQL.
+
+The clock is read before the rows: what changes in between has changed since the read_time, and not before it.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -51,7 +54,7 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
     ) -> pb.GetNotifyScheduleResponse:
         """One schedule with its attempts."""
         key = read_key_only(request)
-        schedule, attempts, now = self._database.read(lambda tx: (*_with_attempts(tx, key), tx.now))
+        now, schedule, attempts = self._database.read(lambda tx: (tx.now, *_with_attempts(tx, key)))
         return pb.GetNotifyScheduleResponse(
             schedule=schedule_message(schedule, now),
             attempts=[attempt_message(attempt) for attempt in attempts],
@@ -65,11 +68,11 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         check_batch(len(request.requests))
         asked = [try_read_key(item) for item in request.requests]
         keys = [key for key in dict.fromkeys(asked) if not isinstance(key, InvalidInput)]
-        rows, now = self._database.read(lambda tx: (read.schedules(tx, keys), tx.now))
+        now, rows = self._database.read(lambda tx: (tx.now, read.schedules(tx, keys)))
         found: dict[Key, Row] = {(row.platform_id, row.payment_code): row for row in rows}
         answers = [key if isinstance(key, InvalidInput) else found.get(key, schedule_not_found(key)) for key in asked]
         results = [self._get_result(item, answer, now) for item, answer in zip(request.requests, answers, strict=True)]
-        return pb.BatchGetNotifySchedulesResponse(results=results)
+        return pb.BatchGetNotifySchedulesResponse(results=results, read_time=to_timestamp(now))
 
     def ListNotifySchedules(
         self, request: pb.ListNotifySchedulesRequest, context: grpc.ServicerContext
@@ -77,7 +80,7 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
         """Schedules by filters, newest first."""
         wanted, page = schedule_requests.read_list(request)
         request_page = PageRequest(page.size, int(page.after[0]) if page.after else None)
-        found, now = self._database.read(lambda tx: (read.newest_schedules(tx, wanted, request_page), tx.now))
+        now, found = self._database.read(lambda tx: (tx.now, read.newest_schedules(tx, wanted, request_page)))
         return pb.ListNotifySchedulesResponse(
             schedules=[schedule_message(row, now) for row in found.rows],
             next_page_token=page.token_after((found.last,)) if found.last is not None else "",

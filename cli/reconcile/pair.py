@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from cli.clients import Key
 from paylatch.order.v1 import order_enums_pb2 as order_enums
 from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
@@ -30,12 +32,16 @@ _PAID_ORDER = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """What either side says of one key; None is "knows nothing of it". schedule: read only where it matters."""
+    """What either side says of one key; None is "knows nothing of it".
+
+    schedule: read only where it matters. read_time: when that was, by the payment database's clock.
+    """
 
     key: Key
     payment: Payment | None = None
     notify: OrderPaymentNotify | None = None
     schedule: NotifySchedule | None = None
+    read_time: Timestamp | None = None
 
     @property
     def order_no(self) -> str:

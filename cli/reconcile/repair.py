@@ -5,8 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from cli.clients import CallFailed, Key, PaymentSide, chunks, key_of
 from cli.reconcile.findings import Finding, Repair
+from cli.reconcile.pair import Pair
 from paylatch.payment.v1 import payment_enums_pb2
 from paylatch.payment.v1.notify_schedule_service_pb2 import RetryNotifySchedulesRequest
 
@@ -71,15 +74,16 @@ class Repairs:
 
     def ask(self, findings: Iterable[Finding]) -> None:
         """Have what is safe among the findings repaired."""
-        keys = defaultdict(list)
+        pairs = defaultdict(list)
         for finding in findings:
             if finding.step.repair:
-                keys[finding.step.repair].append(finding.pair.key)
-        for repair, of_repair in keys.items():
+                pairs[finding.step.repair].append(finding.pair)
+        for repair, of_repair in pairs.items():
             for chunk in chunks(of_repair):
-                self._ask_batch(repair, chunk)
+                self._ask_batch(repair, [pair.key for pair in chunk], _oldest_reading(chunk))
 
-    def _ask_batch(self, repair: Repair, keys: Sequence[Key]) -> None:
+    def _ask_batch(self, repair: Repair, keys: Sequence[Key], unchanged_since: Timestamp | None) -> None:
+        """Ask for what was found: whatever a person has done since it was read stands."""
         asked = self.report.by_repair[repair]
         asked.asked += len(keys)
         request = RetryNotifySchedulesRequest(
@@ -87,6 +91,7 @@ class Repairs:
             keys=[key.message for key in keys],
             operator=self.report.operator,
             reason=self._reason or DEFAULT_REASON[repair],
+            unchanged_since=unchanged_since,
         )
         try:
             answer = self._side.server.call(self._side.schedules.RetryNotifySchedules, request)
@@ -104,3 +109,7 @@ class Repairs:
     def _note(self, notes: list[Any], note: Any) -> None:
         if len(notes) < self.report.limit:
             notes.append(note)
+
+
+def _oldest_reading(pairs: Iterable[Pair]) -> Timestamp | None:
+    return min((pair.read_time for pair in pairs if pair.read_time), key=Timestamp.ToNanoseconds, default=None)

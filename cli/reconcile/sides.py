@@ -132,14 +132,12 @@ def notifies_by_key(side: OrderSide, keys: Sequence[Key]) -> dict[Key, OrderPaym
     return found
 
 
-def schedules_by_key(side: PaymentSide, keys: Sequence[Key]) -> dict[Key, NotifySchedule]:
-    """The schedules of `keys`, as far as there are any."""
-    found: dict[Key, NotifySchedule] = {}
-    for chunk in chunks(keys):
-        request = BatchGetNotifySchedulesRequest(requests=[key.message for key in chunk])
-        results = side.server.read(side.schedules.BatchGetNotifySchedules, request).results
-        found |= _matched(side.server, chunk, results, lambda result: result.schedule)
-    return found
+def _schedules_by_key(side: PaymentSide, keys: Sequence[Key]) -> tuple[dict[Key, NotifySchedule], Timestamp | None]:
+    """The schedules of at most a batch of `keys`, as far as there are any, and when they were read, if it is told."""
+    request = BatchGetNotifySchedulesRequest(requests=[key.message for key in keys])
+    answer = side.server.read(side.schedules.BatchGetNotifySchedules, request)
+    read_time = answer.read_time if answer.HasField("read_time") else None
+    return _matched(side.server, keys, answer.results, lambda result: result.schedule), read_time
 
 
 def read_again(clients: Clients, keys: Sequence[Key]) -> dict[Key, Pair]:
@@ -148,10 +146,14 @@ def read_again(clients: Clients, keys: Sequence[Key]) -> dict[Key, Pair]:
     The schedule first, the order side last: a delivery goes the other way about, so what runs meanwhile is seen as
     delivered and not yet acknowledged, and never as acknowledged and lost.
     """
-    schedules = schedules_by_key(clients.payment, keys)
-    payments = payments_by_key(clients.payment, keys)
-    notifies = notifies_by_key(clients.order, keys)
-    return {key: Pair(key, payments.get(key), notifies.get(key), schedules.get(key)) for key in keys}
+    again: dict[Key, Pair] = {}
+    for chunk in chunks(keys):
+        schedules, read_time = _schedules_by_key(clients.payment, chunk)
+        payments = payments_by_key(clients.payment, chunk)
+        notifies = notifies_by_key(clients.order, chunk)
+        for key in chunk:
+            again[key] = Pair(key, payments.get(key), notifies.get(key), schedules.get(key), read_time)
+    return again
 
 
 def _matched(

@@ -30,6 +30,8 @@ from tests.support.clock import START, TestClock
 
 LONG_AGO = datetime(2020, 1, 1, 12, tzinfo=UTC)
 TARGET = "grpc://127.0.0.1:50052"
+READ_TIME = to_timestamp(START)
+"""What the payment side says when its schedules are read."""
 
 Request = TypeVar("Request", bound=Message)
 
@@ -237,7 +239,7 @@ class _Schedules(notify_schedule_service_pb2_grpc.NotifyScheduleServiceServicer)
         self, request: notify_schedule_service_pb2.BatchGetNotifySchedulesRequest, context: grpc.ServicerContext
     ) -> notify_schedule_service_pb2.BatchGetNotifySchedulesResponse:
         self._sides.take_down(request, "BatchGetNotifySchedules")
-        answer = notify_schedule_service_pb2.BatchGetNotifySchedulesResponse()
+        answer = notify_schedule_service_pb2.BatchGetNotifySchedulesResponse(read_time=READ_TIME)
         for asked in request.requests:
             result = answer.results.add(platform_id=asked.platform_id, payment_code=asked.payment_code)
             schedule = self._sides.schedules.get(key_of(asked))

@@ -1,16 +1,20 @@
 """Real servers and databases, one of them set back to a backup: what differs is named and mended, nothing doubled."""
 
 import json
+from datetime import timedelta
 
 from typer.testing import CliRunner
 
 from cli.notify import notify_app
-from cli.reconcile import Report
-from cli.reconcile.findings import Class, Kind, Repair
+from cli.reconcile import Listener, ReconcileOptions, Report, reconcile
+from cli.reconcile.findings import Class, Finding, Kind, Repair
 from core.store.migrate import Schema
 from paylatch.order.v1.order_enums_pb2 import ORDER_STATUS_PAID
 from tests.integration.cli.both_servers import BothServers, key
 from tests.integration.cli.proposed_calls import follow
+from tests.support.clock import TestClock
+
+WHO_AND_WHY = ("--operator", "ana", "--reason", "the money went back by hand")
 
 
 def kinds(report: Report) -> dict[str, Kind]:
@@ -68,6 +72,26 @@ def test_a_payment_whose_very_order_was_lost_stays_visible_until_the_order_is_ba
     both.create("A")
     both.deliver()
     assert both.reconcile().is_clean
+
+
+def test_a_repair_leaves_alone_what_a_person_closed_after_it_was_read(both: BothServers, clock: TestClock) -> None:
+    both.create("A")
+    both.stop_order_server()
+    both.report("A")
+    clock.advance(timedelta(days=4))
+    both.scheduler.expiry.run_once()
+    both.start_order_server()
+
+    def close(finding: Finding) -> None:
+        clock.advance(timedelta(milliseconds=1))
+        done = CliRunner().invoke(notify_app, ["abandon", "card/A", *both.addresses[:2], *WHO_AND_WHY])
+        assert done.exit_code == 0, done.output
+
+    report = reconcile(both.clients, ReconcileOptions(clock=clock, repair=True), Listener(on_finding=close))
+    assert report.repair is not None
+    assert [refusal.reason for refusal in report.repair.refusals] == ["CHANGED_SINCE"]
+    (finding,) = both.reconcile(repair=True).findings.listed
+    assert finding.kind is Kind.ABANDONED
 
 
 def test_a_payment_database_set_back_is_named_and_the_proposed_calls_mend_it(both: BothServers) -> None:

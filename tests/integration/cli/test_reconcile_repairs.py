@@ -13,7 +13,7 @@ from core.rules.errors import Unavailable
 from paylatch.order.v1 import order_enums_pb2 as order_enums
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
 from paylatch.payment.v1.notify_schedule_service_pb2 import RetryNotifySchedulesRequest
-from tests.support.sides import LONG_AGO, Sides
+from tests.support.sides import LONG_AGO, READ_TIME, Sides
 
 Run = Callable[..., Report]
 
@@ -126,6 +126,7 @@ def _request(action: str, keys: list[Key], reason: str) -> RetryNotifySchedulesR
         keys=[key.message for key in keys],
         operator="reconcile",
         reason=reason,
+        unchanged_since=READ_TIME,
     )
 
 

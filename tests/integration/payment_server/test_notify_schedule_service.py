@@ -8,6 +8,7 @@ import pytest
 
 from core.outbox.lease import Lease
 from core.outbox.tables import NotifySchedule, OperatorAction, PaymentResult
+from core.rpc.translate import from_timestamp
 from core.rules.codes import ResultStatus, ScheduleStatus
 from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.payment.v1 import notify_schedule_pb2, payment_enums_pb2
@@ -62,7 +63,9 @@ def test_a_batch_get_answers_each_key_on_its_own(side: PaymentSide, clock: TestC
     side.create(payment_code="P2")
     keys = [PaymentKey(platform_id="alipay", payment_code=code) for code in ("P2", "P1", "a b", "P1")]
     request = pb.BatchGetNotifySchedulesRequest(requests=keys)
-    results = side.schedules.BatchGetNotifySchedules(request, timeout=DEADLINE).results
+    answer = side.schedules.BatchGetNotifySchedules(request, timeout=DEADLINE)
+    results = answer.results
+    assert from_timestamp(answer.read_time) == clock.now()
     assert [(result.payment_code, result.error.reason) for result in results] == [
         ("P2", "NOTIFY_SCHEDULE_NOT_FOUND"),
         ("P1", ""),
