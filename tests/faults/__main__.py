@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 
 import tests.faults.points  # noqa: F401  # registers every point
+from tests.faults.backends import Databases, MySqlServers, PostgreSqlServers, SqliteFiles
 from tests.faults.catalogue import EVERY, SERVERS, Point, points
 from tests.faults.run import Outcome, cross
 from tests.faults.table import Report
-from tests.faults.world import Databases, MySqlServers, PostgreSqlServers, SqliteFiles, World
+from tests.faults.world import NO_ROOM, World
 
 QUICK_SCALE, SCALE = 500, 10_000
 LOGS = Path("build/faults")
@@ -66,7 +67,7 @@ class Runner:
     def _cross_in_one_world(self, databases: Databases, left: list[Point]) -> list[Point]:
         directory = self._directory / f"{databases.name}-{self._number}"
         with World(databases, directory, payment_servers=2, schedulers=2) as world:
-            world.start("order-server", "payment-server", "payment-server-2", "scheduler")
+            world.start("order-server", "payment-server", NO_ROOM, "scheduler")
             while left:
                 self._number += 1
                 outcome = cross(left.pop(0), world, f"p{self._number:03d}-", self._scale, self._logs)
@@ -74,7 +75,7 @@ class Runner:
                 _tell(outcome)
                 if outcome.problem:
                     break
-            self.counts.update(world.counts)
+        self.counts.update(world.counts)
         return left
 
 

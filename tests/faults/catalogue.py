@@ -58,7 +58,8 @@ ROWS = (
             "database restarted in the transaction",
             "disk full",
             "lock wait",
-            "deadlock, serialization failure",
+            "deadlock",
+            "serialization failure",
         ),
         "unknown is re-read, bounded retry of the whole transaction, then a clear error; never half",
     ),
@@ -194,7 +195,11 @@ ROWS = (
     ),
     Row(
         "databases",
-        ("order side restored from a backup", "payment side restored from a backup"),
+        (
+            "order side restored from a backup",
+            "payment side restored from a backup",
+            "both sides restored, from backups of different times",
+        ),
         "reconcile lists every difference, `--repair` mends what is safe, and nothing it repairs is doubled",
     ),
     Row(

@@ -25,10 +25,15 @@ from paylatch.order.v1.order_service_pb2 import (
     ListOrderFollowUpsRequest,
     SetInventoryRequest,
 )
-from paylatch.payment.v1.notify_schedule_service_pb2 import GetNotifyScheduleRequest, RetryNotifySchedulesRequest
+from paylatch.payment.v1.notify_schedule_service_pb2 import (
+    ExplainNotifyScheduleRequest,
+    GetNotifyScheduleRequest,
+    RetryNotifySchedulesRequest,
+)
 from paylatch.payment.v1.payment_enums_pb2 import (
     PAYMENT_STATUS_FAILED,
     PAYMENT_STATUS_SUCCESS,
+    HindranceKind,
     RetryAction,
 )
 from paylatch.payment.v1.payment_service_pb2 import (
@@ -196,6 +201,12 @@ class Customer:
         """How the delivery stands, with its attempts."""
         request = GetNotifyScheduleRequest(platform_id=PLATFORM, payment_code=code)
         return self.clients.payment.schedules.GetNotifySchedule(request, timeout=_DEADLINE)
+
+    def hindrances(self, code: str) -> list[HindranceKind.ValueType]:
+        """What keeps a notification from being sent now, as an operator is told."""
+        request = ExplainNotifyScheduleRequest(platform_id=PLATFORM, payment_code=code)
+        answer = self.clients.payment.schedules.ExplainNotifySchedule(request, timeout=_DEADLINE)
+        return [hindrance.kind for hindrance in answer.hindrances]
 
     def retry(self, action: RetryAction.ValueType, codes: Sequence[str]) -> Answer:
         """Have an operator ask for this; OK if every one of them was changed."""

@@ -17,6 +17,9 @@ from tests.faults.customer import Answer, Customer
 from tests.faults.world import NO_ROOM, World
 from tests.support.processes import BOUND, eventually
 
+LARGEST_PROCESS = 200 * 1024 * 1024
+"""The most memory a process may have had, in bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -42,6 +45,7 @@ class Run:
         self.fired_count = 0
         self.healed_in: float | None = None
         self.allowed: float = world.promised_seconds
+        self.notes: list[str] = []
         self.purged: Collection[str] = ()
         self.tally: Tally | None = None
         self._lock = threading.Lock()
@@ -115,8 +119,8 @@ class Run:
             world.start(*[name for name in world.system.addresses if name != NO_ROOM])
             yield world
             self.finish()
-            self.world = self._left.pop()
-            self.world.counts.update(world.counts)
+        self.world = self._left.pop()
+        self.world.counts.update(world.counts)
 
     def finish(self) -> None:
         """Heal if that was not done yet, and check everything; once."""
@@ -129,6 +133,8 @@ class Run:
         tally = books.tally(self.customer.history, self.prefix)
         wrong = [*tally.lost, *tally.duplicated, *tally.unexpected]
         assert not wrong, tally
+        memory = self.world.largest_process()
+        assert memory < LARGEST_PROCESS, f"10 bounds: a process has {memory:,} bytes"
         assert self.fired_count, "the fault never fired"
         assert tally.applied, "nothing succeeded"
         healed = self.healed_in or 0.0
@@ -163,7 +169,7 @@ def cross(point: Point, world: World, prefix: str, scale: int, logs: Path) -> Ou
         point.cross(run)
         run.finish()
     except Exception as error:  # noqa: BLE001 - whatever goes wrong is the point's verdict
-        problem = f"{type(error).__name__}: {error}"
+        problem = " ".join([*run.notes, f"{type(error).__name__}: {error}"])
         run.world.save_logs(logs / f"{world.databases.name}-{point.name.replace(' ', '-')}")
     return Outcome(
         point,

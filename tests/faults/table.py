@@ -17,7 +17,7 @@ _NAMES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB"}
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A run. counts: signals sent and databases crashed. seconds: how long it took."""
+    """A run. counts: signals sent, databases crashed, chunks of bytes treated badly. seconds: how long it took."""
 
     outcomes: Sequence[Outcome]
     counts: Mapping[str, int]
@@ -59,7 +59,7 @@ class Report:
             own = [outcome for outcome in self.outcomes if outcome.backend == backend]
             yield f"{_NAMES[backend]}: {len(own)} faults, fired {sum(each.fired for each in own):,} times"
             yield f"  reports: {_tallied(own)}"
-        yield ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()))
+        yield " · ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()) if count)
         if self.is_green:
             worst = max(self.outcomes, key=lambda each: each.healed / each.promised)
             where = f"{worst.point.name}, {_NAMES[worst.backend]}"

@@ -12,11 +12,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import psycopg
 from peewee import OperationalError
 
 from tests.support.processes import eventually
 
 _POLL_SECONDS = 0.002
+DISK_ERROR, SERIALIZATION_FAILURE = "disk I/O error", "serialization failure"
+_ERRORS = {
+    DISK_ERROR: OperationalError(DISK_ERROR),
+    SERIALIZATION_FAILURE: psycopg.errors.SerializationFailure(SERIALIZATION_FAILURE),
+}
 _ARMED, _SPRUNG, _GO_ON, _RAISE = "armed", "sprung", "go-on", "raise"
 
 
@@ -75,12 +81,13 @@ class Trap:
         """Let the process go on as if nothing had been."""
         self._answer(_GO_ON)
 
-    def raise_there(self) -> None:
-        """Let the process's database raise at this point."""
-        self._answer(_RAISE)
+    def raise_there(self, error: str = DISK_ERROR) -> None:
+        """Let the process's database raise this at the point."""
+        self._answer(_RAISE, error)
 
-    def _answer(self, answer: str) -> None:
+    def _answer(self, answer: str, error: str = "") -> None:
         sprung = next(self._directory.glob(f"trap.{_SPRUNG}.*"))
+        sprung.write_text(error)
         sprung.rename(_renamed(sprung, answer))
 
 
@@ -95,7 +102,7 @@ class Trapped:
         """Wait here if a trap is armed for this point.
 
         Raises:
-            OperationalError: the test says that the database raises here.
+            Exception: the test says that the database raises this here.
         """
         try:
             armed: Mapping[str, str] = json.loads(self._armed.read_text())
@@ -112,8 +119,9 @@ class Trapped:
             return  # another thread or process was there first
         while sprung.exists():
             time.sleep(_POLL_SECONDS)
-        if _renamed(sprung, _RAISE).exists():
-            raise OperationalError("disk I/O error")
+        raising = _renamed(sprung, _RAISE)
+        if raising.exists():
+            raise _ERRORS[raising.read_text()]
 
 
 def _renamed(sprung: Path, answer: str) -> Path:

@@ -6,16 +6,14 @@
 Owns what it starts, and counts every signal it sends.
 """
 
-import os
 import signal
-import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import psycopg
@@ -25,6 +23,7 @@ from cli.ports import free_addresses
 from core.clock import SystemClock
 from core.outbox.tables import NotifyTarget
 from core.store.transaction import Transaction
+from tests.faults.backends import Databases, PostgreSqlServers, SqliteFiles
 from tests.faults.customer import Answer, Customer
 from tests.faults.proxy import Proxy, Way
 from tests.faults.relay import Relay
@@ -32,128 +31,19 @@ from tests.faults.trapped import CLOCK, POISON
 from tests.faults.traps import Point, Trap, Traps
 from tests.support.databases import opened
 from tests.support.processes import BOUND, IMPATIENT, System, eventually
-from tests.support.servers import MySqlServer, OwnPostgreSql
 
 SETTINGS = {**IMPATIENT, "notify_batch_size": "500"}
 
 NO_ROOM = "payment-server-2"
 """The payment server without room for more than one first attempt: what is reported together is left to schedulers."""
 
+_COUNTED_CHUNKS = ("held", "lost", "corrupted", "delayed")
+
 _MODULES = {
     "payment-server": "tests.faults.trapped.payment_server",
     "scheduler": "tests.faults.trapped.scheduler",
     "order-server": "tests.faults.trapped.order_server",
 }
-
-
-class Databases(Protocol):
-    """Where a world's two databases come from."""
-
-    name: str
-
-    def create(self, directory: Path, which: str) -> str:
-        """The URL of a new one."""
-        ...
-
-    def close(self) -> None:
-        """Leave nothing running."""
-        ...
-
-
-class SqliteFiles:
-    """Two files."""
-
-    name = "sqlite"
-
-    def create(self, directory: Path, which: str) -> str:
-        """A file of the directory."""
-        return f"sqlite:///{directory / which}.db"
-
-    def create_on(self, disk: Path) -> str:
-        """A file there."""
-        return self.create(disk, "payment")
-
-    def backup(self, url: str) -> str:
-        """A second file beside it."""
-        copy = url.removesuffix(".db") + "-backup.db"
-        _copy_file(url, copy)
-        return copy
-
-    def restore(self, copy: str, url: str) -> None:
-        """All pages of the copy."""
-        _copy_file(copy, url)
-
-    def close(self) -> None:
-        """The directory goes with the run."""
-
-
-class PostgreSqlServers:
-    """Databases of a PostgreSQL of our own, which may be crashed."""
-
-    name = "postgresql"
-
-    def __init__(self) -> None:
-        self.server = OwnPostgreSql()
-        self._url = self.server.databases.create()
-
-    def create(self, directory: Path, which: str) -> str:
-        """One more."""
-        return self.server.databases.create()
-
-    def create_on(self, disk: Path) -> str:
-        """One whose tables are in a tablespace there."""
-        owner = self.server.data_directory.stat()
-        place = disk / "tablespace"
-        place.mkdir()
-        os.chown(place, owner.st_uid, owner.st_gid)
-        self.run(f"CREATE TABLESPACE small LOCATION '{place}'")
-        self.run("CREATE DATABASE paylatch_small TEMPLATE template0 TABLESPACE small")
-        return urlsplit(self._url)._replace(path="/paylatch_small").geturl()
-
-    def backup(self, url: str) -> str:
-        """A second database of the server."""
-        copy = f"{url}_backup"
-        self._create(copy, url)
-        return copy
-
-    def restore(self, copy: str, url: str) -> None:
-        """Made anew from the copy."""
-        self.server.databases.drop(url)
-        self._create(url, copy)
-
-    def run(self, statement: str) -> None:
-        """Run SQL on the server."""
-        with psycopg.connect(self._url, autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-    def _create(self, url: str, template: str) -> None:
-        name, like = (urlsplit(each).path.removeprefix("/") for each in (url, template))
-        self.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{like}'")
-        self.run(f"CREATE DATABASE {name} TEMPLATE {like}")
-
-    def close(self) -> None:
-        """End the server."""
-        self.server.remove()
-
-
-class MySqlServers:
-    """Databases of the MariaDB that is there."""
-
-    name = "mysql"
-
-    def __init__(self) -> None:
-        self._server = MySqlServer()
-        self._made: list[str] = []
-
-    def create(self, directory: Path, which: str) -> str:
-        """One more."""
-        self._made.append(self._server.create())
-        return self._made[-1]
-
-    def close(self) -> None:
-        """Drop them."""
-        for url in self._made:
-            self._server.drop(url)
 
 
 class World:
@@ -197,6 +87,7 @@ class World:
         if order_servers > 1:
             self._open.callback(Proxy(self.system.addresses["order-server-2"], other).close)
         self._links: dict[str, Proxy] = {}
+        self._started: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.payment_database = self._open.enter_context(opened(self.payment_url, SystemClock()))
         self.order_database = self._open.enter_context(opened(self.order_url, SystemClock()))
@@ -211,6 +102,11 @@ class World:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.counts["stale failures refused"] += sum(
+            len(self.events(name, "notify.stale")) for name in self.system.addresses
+        )
+        for what in _COUNTED_CHUNKS:
+            self.counts[f"chunks {what}"] += self.proxy.counts[what]
         self._open.close()
 
     @property
@@ -227,6 +123,7 @@ class World:
     def start(self, *names: str, **settings: str) -> None:
         """Start these processes, or all, and wait until they serve. settings: theirs alone."""
         for name in names or tuple(self.system.addresses):
+            self._started.add(name)
             self.system.start(
                 name,
                 module=_MODULES[_kind(name)],
@@ -379,6 +276,11 @@ class World:
         """Set a database back to a copy; its processes are stopped."""
         self._own_databases.restore(copy, self.payment_url if which == "payment" else self.order_url)
 
+    def largest_process(self) -> int:
+        """The most memory that any of the processes that run has ever had, in bytes."""
+        running = [name for name in self._started if not self.system[name].has_ended]
+        return max(_peak_memory(self.system[name].pid) for name in running)
+
     def events(self, name: str, *events: str) -> list[dict[str, Any]]:
         """The log events of these names that a process wrote so far."""
         return self.system.lines.events(name, *events)
@@ -430,7 +332,6 @@ def _kind(name: str) -> str:
     return next(kind for kind in _MODULES if name.startswith(kind))
 
 
-def _copy_file(source: str, target: str) -> None:
-    one, other = (url.removeprefix("sqlite:///") for url in (source, target))
-    with closing(sqlite3.connect(one)) as reading, closing(sqlite3.connect(other)) as writing:
-        reading.backup(writing)
+def _peak_memory(process: int) -> int:
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{process}/status").read_text().splitlines())
+    return int(status["VmHWM"].split()[0]) * 1024

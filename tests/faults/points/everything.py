@@ -19,6 +19,7 @@ _PROCESSES = ("payment-server", "scheduler", "order-server")
 @point("everything", "seeded random mix, then heal")
 def _random_mix(run: Run) -> None:
     for seed in _SEEDS:
+        run.notes = [f"seed {seed}:"]
         dice = random.Random(seed)
         acts = _acts(run, dice)
         with run.customer.load(run.code):

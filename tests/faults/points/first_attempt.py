@@ -5,6 +5,11 @@ import threading
 
 import grpc
 
+from paylatch.payment.v1.payment_enums_pb2 import (
+    HINDRANCE_KIND_BREAKER_OPEN,
+    HINDRANCE_KIND_TARGET_NOT_ALLOWED,
+    HindranceKind,
+)
 from tests.faults.catalogue import point
 from tests.faults.proxy import Way
 from tests.faults.relay import Call
@@ -101,7 +106,7 @@ def _slow(run: Run) -> None:
 @point("first attempt", "target not resolvable")
 def _not_resolvable(run: Run) -> None:
     with run.own_world(targets=[_NOWHERE], settings=_WINDOW):
-        _hold_given_up_untouched(run, _NOWHERE)
+        _hold_given_up_untouched(run, _NOWHERE, HINDRANCE_KIND_BREAKER_OPEN)
 
 
 @point("first attempt", "target no longer on the allow-list")
@@ -110,18 +115,19 @@ def _not_allowed(run: Run) -> None:
         (code,) = run.ready(target=_NOWHERE)
         for name in ("payment-server", "scheduler"):
             world.restart(name, notify_targets=world.target)
-        _hold_given_up_untouched(run, _NOWHERE, code)
+        _hold_given_up_untouched(run, _NOWHERE, HINDRANCE_KIND_TARGET_NOT_ALLOWED, code)
         refused = run.customer.create_payment(run.code(), target=_NOWHERE)
         assert refused.code is grpc.StatusCode.INVALID_ARGUMENT, refused
 
 
-def _hold_given_up_untouched(run: Run, target: str, code: str = "") -> None:
-    """No attempt is counted, the payment stays a success, and in the end a person is told."""
+def _hold_given_up_untouched(run: Run, target: str, hindrance: HindranceKind.ValueType, code: str = "") -> None:
+    """No attempt is counted, an operator is shown why, the payment stays a success, and in the end a person is told."""
     lost = code or run.ready(target=target)[0]
     (sound,) = run.ready()
     for each in (lost, sound):
         run.done(run.customer.report(each))
     run.fired()
+    eventually(lambda: hindrance in run.customer.hindrances(lost))
     run.allowed = run.world.settings.notify_window.total_seconds() + run.world.promised_seconds
     run.heal()
     answer = run.customer.schedule(lost)

@@ -17,6 +17,7 @@ from tests.faults.customer import Answer
 from tests.faults.machine import failing_syncs, small_disk
 from tests.faults.points.transactions import AFTER, BEFORE, REPORT
 from tests.faults.run import Run
+from tests.faults.traps import SERIALIZATION_FAILURE
 from tests.support.processes import eventually
 
 FULL_DISK_REPORTS = 200
@@ -129,7 +130,7 @@ def _lock_wait(run: Run) -> None:
     run.done(pending.result())
 
 
-@point("report result", "deadlock, serialization failure", backends=("postgresql",))
+@point("report result", "deadlock", backends=("postgresql",))
 def _deadlock(run: Run) -> None:
     """Somebody else has the schedules and waits for the payment, which the report has while it waits for schedules."""
     (code,) = run.ready()
@@ -167,6 +168,18 @@ def _deadlocks(connection: "psycopg.Connection[Any]") -> int:
     connection.execute("SELECT pg_stat_clear_snapshot()")
     row = connection.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()").fetchone()
     return int(row[0]) if row else 0
+
+
+@point("report result", "serialization failure", backends=("postgresql",))
+def _serialization_failure(run: Run) -> None:
+    """READ COMMITTED never fails so by itself; whoever turns it up may see it, and it must not cost a report."""
+    (code,) = run.ready()
+    trap = run.world.trap("payment-server", REPORT, "after write 2")
+    pending = run.customer.later(lambda: run.customer.report(code))
+    trap.wait()
+    trap.raise_there(SERIALIZATION_FAILURE)
+    run.fired()
+    run.done(pending.result())
 
 
 @point("report result", "twice at once", backends=EVERY, quick=True)
