@@ -2,6 +2,7 @@
 
 # ruff: noqa: PLC0415  # so that a process starts fast, and no command waits for what another needs
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -80,18 +81,30 @@ def demo(
         raise typer.Exit(run(DemoOptions(orders, count, kill, directory, order_servers, schedulers)))
 
 
-def payment_server() -> None:
+Processes = Annotated[
+    int | None, typer.Option(min=1, help="On one port, a core for each.", envvar="PAYLATCH_SERVER_PROCESSES")
+]
+
+
+def payment_server(processes: Processes = None) -> None:
     """Run the payment server: takes payments and their results."""
     from payment_server.__main__ import main as run
 
+    _set_processes(processes)
     raise typer.Exit(run())
 
 
-def order_server() -> None:
+def order_server(processes: Processes = None) -> None:
     """Run the order server: takes orders and notifications."""
     from order_server.__main__ import main as run
 
+    _set_processes(processes)
     raise typer.Exit(run())
+
+
+def _set_processes(processes: int | None) -> None:
+    if processes is not None:
+        os.environ["PAYLATCH_SERVER_PROCESSES"] = str(processes)
 
 
 def scheduler() -> None:

@@ -1,6 +1,6 @@
 """Child processes: starting them, learning that they serve, ending them. Owns every process it starts.
 
-No child outlives this process (see cli.child), and none hears the Ctrl-C its owner hears: each has a process
+No child outlives this process (see core.child), and none hears the Ctrl-C its owner hears: each has a process
 group of its own, and is stopped by its owner, in order. Waits on facts only: health, told over RPC, or an end.
 """
 
@@ -183,7 +183,7 @@ class Child:
 
     def _start(self) -> subprocess.Popen[str]:
         # -P: a directory that happens to be called `core` where the user stands is not ours.
-        command = [sys.executable, "-P", "-m", "cli.child", str(os.getpid()), self.program.module]
+        command = [sys.executable, "-P", "-m", "core.child", str(os.getpid()), self.program.module]
         with _written_to(self._launch.output, self.program.name) as output:
             return subprocess.Popen(
                 command,

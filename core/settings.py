@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     order_address: Address = "127.0.0.1:50052"
     scheduler_address: Address = "127.0.0.1:50053"
     allow_plaintext: bool = Field(default=False, description="serve without TLS on addresses that are not loopback")
+    server_processes: int = Field(default=1, ge=1, le=64)
+    server_shares_port: bool = Field(default=False, description="set by a server for its own processes")
     server_workers: int = Field(default=32, ge=1, le=1_024)
 
     notify_targets: Targets = ("grpc://127.0.0.1:50052",)

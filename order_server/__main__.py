@@ -8,6 +8,7 @@ from core.process import run_process
 from core.rpc.lifecycle import run_until_signal
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
+from core.workers import by_workers
 from order_server.compose import compose
 
 
@@ -25,7 +26,7 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
 
 def main() -> int:
     """Run as a process of its own."""
-    return run_process("order-server", serve)
+    return run_process("order-server", by_workers("order_server", "order_address", serve))
 
 
 if __name__ == "__main__":

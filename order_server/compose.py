@@ -80,7 +80,7 @@ def compose(
         Stock(database, log),
         log,
     )
-    server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))
+    server = RpcServer(log, clock, ServerOptions(settings.server_workers, reuse_port=settings.server_shares_port))
     server.add(
         add_OrderNotifyServiceServicer_to_server,
         OrderNotifyService(order_notify, log),

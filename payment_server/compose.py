@@ -71,7 +71,7 @@ def compose(
         capacity=settings.notify_queue_size,
         batch_size=settings.notify_batch_size,
     )
-    server = RpcServer(log, clock, ServerOptions(workers=settings.server_workers))
+    server = RpcServer(log, clock, ServerOptions(settings.server_workers, reuse_port=settings.server_shares_port))
     watches = PaymentWatches(sender.database, log)
     report = ReportResults(sender.database, first_attempts, sender.policy, log)
     use_cases = UseCases(CreatePayment(sender.database), report, Group(report, MAX_BATCH), watches)

@@ -1,6 +1,6 @@
 """What happens to one process in the middle of the run. Owns its kill, its new start, and how long healing took.
 
-The kill is SIGKILL, by the very caller whose report was just answered; the start is the main thread's (see cli.child).
+The kill is SIGKILL, by the very caller whose report was just answered; the start is the main thread's (see core.child).
 """
 
 from collections.abc import Iterator

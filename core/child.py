@@ -1,4 +1,4 @@
-"""`python -m cli.child PARENT MODULE`: MODULE as `python -m MODULE` runs it, but never longer than its parent lives.
+"""`python -m core.child PARENT MODULE`: MODULE as `python -m MODULE` runs it, but never longer than its parent lives.
 
 On Linux the kernel kills this process the moment the thread that started it ends, however that came about; what a kill
 leaves behind, every process here survives. Elsewhere only a parent that is itself killed leaves its children running.
