@@ -53,6 +53,10 @@ faults: $(VENV)/.dev ## Make every fault happen to real processes, on all backen
 faults-quick: $(VENV)/.dev ## A fault of nearly every step, in a minute
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults --quick $(ARGS)
 
+.PHONY: mutations
+mutations: $(VENV)/.dev ## Break the product on purpose in many ways, and show that the simulation catches each
+	$(BIN)/python -m tests.mutations $(ARGS)
+
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all

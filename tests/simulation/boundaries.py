@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.simulation.customers import Customers, Operator
-from tests.simulation.faults import CRASHES, OF_BATCHES, POSSIBLE, Boundary, Fault, NoFaults, OneFault, Passed
+from tests.simulation.faults import CALLED_WITH, CRASHES, POSSIBLE, Boundary, Fault, NoFaults, OneFault, Passed
 from tests.simulation.outcome import check_at_the_end, is_settled
 from tests.simulation.scenarios import SCENARIOS, STOCK
 from tests.simulation.watch import require
@@ -99,7 +99,7 @@ def _can_happen(fault: Fault, passed: Passed) -> bool:
     is_of_a_process = "#" in passed.who
     if fault in CRASHES and not is_of_a_process:
         return False
-    return fault not in OF_BATCHES or passed.what == "BatchOrderNotify"
+    return passed.what in CALLED_WITH.get(fault, {passed.what})
 
 
 def _worth_a_fault(passed: Sequence[Passed]) -> Iterable[tuple[int, Passed]]:

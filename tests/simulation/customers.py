@@ -98,6 +98,9 @@ class Person:
     def crash(self) -> Crash:
         raise NotImplementedError
 
+    def begins_call(self, method: str, request: Any) -> None:
+        """Nobody counts a person's calls."""
+
     def begin(self, run: Callable[[], object], after: float = 0.0) -> None:
         """Begin something that will be done."""
         self.busy += 1
@@ -187,6 +190,7 @@ class Customers(Person):
             request = _report(payment, payment.status)
             self.history.attempted[payment.key] = _STORED[payment.status]
             answer = self.insist(lambda request=request: self.payments().ReportPaymentResult(request, timeout=PATIENCE))  # type: ignore[misc]
+            require(answer.payment.payment_code == payment.code, "answers", payment, "got", answer)
             require(answer.payment.status == payment.status, "answers", answer)
             self.history.acknowledged[payment.key] = _STORED[payment.status]
         if payment.contradicted:
@@ -242,6 +246,14 @@ class Operator(Person):
         )
         answer = self.try_to(lambda: self.schedules().RetryNotifySchedules(request, timeout=PATIENCE))
         return answer.changed_count if answer is not None and not validate_only else 0
+
+    def abandon(self, key: Key) -> int:
+        """Close a schedule that is not delivered; how many were."""
+        request = schedule_pb.AbandonNotifySchedulesRequest(
+            keys=[batch_pb2.PaymentKey(platform_id=key[0], payment_code=key[1])], **WHO
+        )
+        answer = self.try_to(lambda: self.schedules().AbandonNotifySchedules(request, timeout=PATIENCE))
+        return answer.changed_count if answer is not None else 0
 
     def requeue_failed(self) -> int:
         """Requeue what was given up."""

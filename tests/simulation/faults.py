@@ -38,6 +38,7 @@ class Fault(Enum):
     ANSWER_RESET = "connection reset before the answer"
     ANSWER_GARBLED = "answer garbled"
     ANSWER_LATE = "answer after the deadline"
+    DISPOSITION_UNKNOWN = "answered with an unknown disposition"
     ITEMS_MISSING = "items missing in the answer of a batch"
     ITEMS_SHUFFLED = "items of a batch answered in another order"
     OVERLOADED = "answered RESOURCE_EXHAUSTED"
@@ -66,6 +67,7 @@ POSSIBLE: dict[Boundary, tuple[Fault, ...]] = {
         Fault.ANSWER_RESET,
         Fault.ANSWER_GARBLED,
         Fault.ANSWER_LATE,
+        Fault.DISPOSITION_UNKNOWN,
         Fault.ITEMS_MISSING,
         Fault.ITEMS_SHUFFLED,
         Fault.OVERLOADED,
@@ -75,8 +77,12 @@ POSSIBLE: dict[Boundary, tuple[Fault, ...]] = {
 }
 """What can happen at each boundary."""
 
-OF_BATCHES = frozenset({Fault.ITEMS_MISSING, Fault.ITEMS_SHUFFLED})
-"""What can happen to the answer of a batch only."""
+CALLED_WITH: dict[Fault, frozenset[str]] = {
+    Fault.ITEMS_MISSING: frozenset({"BatchOrderNotify"}),
+    Fault.ITEMS_SHUFFLED: frozenset({"BatchOrderNotify"}),
+    Fault.DISPOSITION_UNKNOWN: frozenset({"OrderNotify", "BatchOrderNotify"}),
+}
+"""The calls to which some faults can happen only."""
 
 
 class Plan(Protocol):

@@ -13,11 +13,17 @@ import grpc
 from core.clock import Clock
 from core.logs import Logger
 from core.rpc.interceptors import FailureInterceptor
-from paylatch.order.v1.order_notify_service_pb2 import BatchOrderNotifyResponse
-from tests.simulation.faults import OF_BATCHES, Boundary, Fault
+from paylatch.order.v1.order_notify_service_pb2 import (
+    BatchOrderNotifyRequest,
+    BatchOrderNotifyResponse,
+    OrderNotifyResponse,
+)
+from tests.simulation.faults import CALLED_WITH, Boundary, Fault
 from tests.simulation.turns import Crash, Owner, Task, Turns
 
 Behavior = Callable[[bytes, "Context"], bytes]
+
+_UNKNOWN: Any = 77  # a disposition of a later version
 
 SILENT = 600.0
 """Seconds a caller without a deadline of its own waits for an answer that was lost."""
@@ -29,6 +35,8 @@ class Caller(Owner, Protocol):
     def fault_at(self, boundary: Boundary, what: str) -> Fault | None: ...
 
     def crash(self) -> Crash: ...
+
+    def begins_call(self, method: str, request: Any) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -193,7 +201,7 @@ class Network:
     def _fault(self, caller: Caller, method: str) -> Fault | None:
         name = method.rsplit("/", 1)[-1]
         fault = caller.fault_at(Boundary.CALL, name)
-        return None if fault in OF_BATCHES and name != "BatchOrderNotify" else fault
+        return fault if fault is None or name in CALLED_WITH.get(fault, {name}) else None
 
     def _send(self, call: _Call, fault: Fault | None) -> None:
         if not self.is_up(call.address):
@@ -218,20 +226,21 @@ class Network:
     def _deliver(self, call: _Call, fault: Fault | None, *, after: float, is_extra: bool = False) -> None:
         known = self._servers[call.address]
         server, handlers = known[int(self._turns.random.random() * len(known))]
+        request = _without_last_item(call.request) if fault is Fault.ITEMS_MISSING else call.request
         if not is_extra:
             call.servers.append(server)
 
         def handle() -> None:
-            reply = self._run(handlers[call.method], call)
+            reply = self._run(handlers[call.method], call, request)
             if not is_extra:
                 self._answer(call, reply, fault)
 
         self._turns.spawn(server, handle, after)
 
-    def _run(self, behavior: Behavior, call: _Call) -> Reply:
+    def _run(self, behavior: Behavior, call: _Call, request: bytes) -> Reply:
         self.arrived[call.method.rsplit("/", 1)[-1]] += 1
         try:
-            return Reply(grpc.StatusCode.OK, behavior(call.request, Context(call.timeout)))
+            return Reply(grpc.StatusCode.OK, behavior(request, Context(call.timeout)))
         except _Aborted as aborted:
             return aborted.reply
 
@@ -246,24 +255,41 @@ class Network:
                 reply = UNAVAILABLE
             case Fault.ANSWER_GARBLED:
                 reply = GARBLED
-            case Fault.ITEMS_MISSING | Fault.ITEMS_SHUFFLED if reply.code is grpc.StatusCode.OK:
-                reply = self._rearranged(reply, fault)
+            case Fault.ITEMS_SHUFFLED if reply.code is grpc.StatusCode.OK:
+                reply = _in_another_order(reply)
+            case Fault.DISPOSITION_UNKNOWN if reply.code is grpc.StatusCode.OK:
+                reply = _with_unknown_disposition(reply, call.method)
         if call.address not in self.cut:
             self._end(call, reply)
-
-    def _rearranged(self, reply: Reply, fault: Fault) -> Reply:
-        answer = BatchOrderNotifyResponse.FromString(reply.message)
-        results = list(answer.results)
-        self._turns.random.shuffle(results)
-        if fault is Fault.ITEMS_MISSING:
-            results.pop()
-        return Reply(reply.code, BatchOrderNotifyResponse(results=results).SerializeToString())
 
     def _end(self, call: _Call, reply: Reply) -> None:
         if call.reply is None and call in self._calls:
             call.reply = reply
             if call.waiting is not self._turns.current:
                 self._turns.wake(call.waiting)
+
+
+def _without_last_item(message: bytes) -> bytes:
+    """As a receiver has it that overlooks one; never the only one, which it would refuse."""
+    request = BatchOrderNotifyRequest.FromString(message)
+    if len(request.requests) > 1:
+        request.requests.pop()
+    return request.SerializeToString()
+
+
+def _in_another_order(reply: Reply) -> Reply:
+    answer = BatchOrderNotifyResponse.FromString(reply.message)
+    return Reply(reply.code, BatchOrderNotifyResponse(results=reversed(answer.results)).SerializeToString())
+
+
+def _with_unknown_disposition(reply: Reply, method: str) -> Reply:
+    if not method.endswith("BatchOrderNotify"):
+        return Reply(reply.code, OrderNotifyResponse(disposition=_UNKNOWN).SerializeToString())
+    answer = BatchOrderNotifyResponse.FromString(reply.message)
+    for result in answer.results:
+        if result.HasField("response"):
+            result.response.disposition = _UNKNOWN
+    return Reply(reply.code, answer.SerializeToString())
 
 
 class Channels:
@@ -310,6 +336,7 @@ class _Channel:
         """What a generated stub asks a channel for."""
 
         def call(request: Any, timeout: float = SILENT) -> Any:
+            self.caller.begins_call(method, request)
             message = request_serializer(request)
             return response_deserializer(self.network.call(self.caller, self.address, method, message, timeout))
 

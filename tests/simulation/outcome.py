@@ -6,6 +6,9 @@ from typing import Any
 from tests.simulation.customers import History
 from tests.simulation.watch import APPLIED, CANCELLED, DUPLICATE, FAILED, MISMATCH, NOTIFYING, Watch, require
 
+REFUSALS = frozenset({3, 6, 9, 11, 15})
+"""Codes by which an item is refused for good (SPEC 7). Nothing that is sent here is nonsense."""
+
 
 def is_settled(watch: Watch) -> bool:
     """Whether no schedule is being delivered any more."""
@@ -38,7 +41,11 @@ def _check_delivery(watch: Watch) -> None:
     for row in watch.payment.schedules.values():
         require(row.status != NOTIFYING, "healing", row)
         notify = watch.order.notifies.get(row.key)
-        require(notify is not None or (row.status == FAILED and row.last_message), "no loss", row)
+        is_open = row.status == FAILED and (row.last_message or row.handled_time)
+        require(notify is not None or is_open, "no loss", row)
+        require(
+            row.status != FAILED or row.last_code not in REFUSALS, "no loss", row, "was refused, and is no nonsense"
+        )
 
 
 def _check_money(watch: Watch) -> None:

@@ -4,7 +4,7 @@ A process that crashed is started again as a new one: nothing of the old one is 
 """
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +17,7 @@ from core.logs import Logger
 from core.outbox.clock_guard import ClockGuard
 from core.outbox.lease import Lease
 from core.outbox.policy import OutboxPolicy
+from core.rules.errors import PaylatchError
 from core.rules.limits import MAX_BATCH
 from core.rules.notify_url import AllowList
 from core.store.database import Database
@@ -47,10 +48,12 @@ from payment_server.retry import RetrySchedules
 from payment_server.target_pauses import TargetPauses
 from payment_server.watch import PaymentWatches
 from scheduler.passes import ExpiryPass, RetryPass
+from scheduler.purge import PurgePass
 from tests.simulation.disk import GatedSqlite
 from tests.simulation.faults import Boundary, Counts, Fault, Plan, fired
 from tests.simulation.network import Channels, Handlers, Network
 from tests.simulation.turns import Crash, Signal, Turns
+from tests.simulation.watch import Key
 
 CONNECT_BOUND = timedelta(seconds=0.5)
 DEADLINE = timedelta(seconds=2)
@@ -61,7 +64,8 @@ QUEUE = 20
 class Surroundings:
     """What every process is given: time, disk, network, logs, and what goes wrong.
 
-    committed: told of each commit that wrote. crashed: told of each death. is_jammed: whether issuing vouchers raises.
+    committed: told of each commit that wrote. crashed: told of each death. called: told of each call with payments.
+    is_jammed: whether issuing vouchers raises.
     """
 
     turns: Turns
@@ -75,7 +79,9 @@ class Surroundings:
     new_clock: Callable[[], Clock]
     committed: Callable[["Process", str], None]
     crashed: Callable[["Process"], None]
+    called: Callable[["Process", Sequence[Key]], None]
     poll: float
+    retention: timedelta
     is_jammed: bool = False
 
 
@@ -124,6 +130,9 @@ class Process:
     def committed(self) -> None:
         """Something of it is durable."""
         self.given.committed(self, self.database_name)
+
+    def begins_call(self, method: str, request: Any) -> None:
+        """Nothing but a sender's calls is watched."""
 
     def crash(self, *, is_silent: bool = False) -> Crash:
         """Die. is_silent: its peers are not told, as when a machine loses its power."""
@@ -177,6 +186,11 @@ class _Sending(Process):
         channels = Channels(given.network, given.turns, self)
         caller = OrderNotifyCaller(channels, CONNECT_BOUND, DEADLINE, self.clock)
         self.delivery = Delivery(self.database, caller, given.policy, given.log)
+
+    def begins_call(self, method: str, request: Any) -> None:
+        """From here on its attempt counts, and its lease must last for it."""
+        items = request.requests if method.endswith("BatchOrderNotify") else [request]
+        self.given.called(self, [(item.platform_id, item.payment_code) for item in items])
 
     def take_lease(self) -> Lease:
         """A lease that names this process."""
@@ -237,20 +251,34 @@ class Scheduler(_Sending):
         for target in sorted(given.policy.targets):
             self._repeat(lambda target=target: retry.run_once(target))  # type: ignore[misc]  # a default binds it
         self._repeat(expiry.run_once)
+        self._repeat(PurgePass(self.database, given.retention, self.clock, given.log).run_once, rest=6 * given.poll)
 
-    def _repeat(self, run_once: Callable[[], int]) -> None:
+    def _repeat(self, run_once: Callable[[], int], rest: float | None = None) -> None:
+        """Also by a helper, from a pass that did a whole batch until one of the helper's did less."""
+        plenty = self.given.policy.batch_size
+        pause = self.given.poll if rest is None else rest
+
+        def help_() -> None:
+            while self._run(run_once) >= plenty:
+                pass
+
         def loop() -> None:
             while True:
-                if self._run(run_once) == 0:
-                    self.given.turns.pause(self.given.poll)
+                done = self._run(run_once)
+                if done >= plenty:
+                    self.spawn(help_)
+                if done == 0:
+                    self.given.turns.pause(pause)
 
-        self.spawn(loop, after=self.given.turns.random.uniform(0, self.given.poll))
+        self.spawn(loop, after=self.given.turns.random.uniform(0, pause))
 
     def _run(self, run_once: Callable[[], int]) -> int:
         try:
             return run_once()
+        except PaylatchError:
+            return 0
         except Exception as error:  # as the loops of the product: told, and tried again later
-            self.given.log.error("scheduler.pass_failed", exc_info=error)
+            self.given.log.error("scheduler.pass_crashed", exc_info=error)
             return 0
 
 

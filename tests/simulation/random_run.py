@@ -12,20 +12,17 @@ from random import Random
 from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
 from tests.simulation.customers import ACCEPTED, FAILED, GOODS, RETURNED, SUCCESS, VOUCHER, Customers, Operator, Payment
 from tests.simulation.faults import Counts, NoFaults, RandomFaults
-from tests.simulation.outcome import check_at_the_end, is_settled
+from tests.simulation.outcome import REFUSALS, check_at_the_end, is_settled
 from tests.simulation.turns import Turns
 from tests.simulation.watch import FAILED as GIVEN_UP
 from tests.simulation.watch import NOTIFYING, require
-from tests.simulation.world import LEASE, POLL, Shape, World
+from tests.simulation.world import LEASE, POLL, WAITS, Shape, World
 
 TROUBLE = 16.0
 """Seconds of the run with faults."""
 
 STEP = 0.25
 """How exactly the time of healing is measured, in seconds."""
-
-REFUSALS = frozenset({3, 6, 9, 11, 15})
-"""Codes of a schedule that was refused: no repetition can mend it (SPEC 7)."""
 
 
 @dataclass(frozen=True)
@@ -65,13 +62,16 @@ def _shape(random: Random) -> Shape:
     slow = random.choice((0.002, 0.02, 0.4))
     restart = random.choice((0.5, 3.0))
     skew = random.choice((0, 0, 3_600))
+    max_attempts = random.choice((2, 3, 5))
+    waits = sum(WAITS[: max_attempts - 1], timedelta(0))
     return Shape(
         payment_servers=random.choice((1, 2)),
         schedulers=random.choice((1, 1, 2, 3)),
         targets=random.choice((1, 2)),
         batch_size=random.choice((1, 2, 4, 8)),
-        max_attempts=random.choice((2, 3, 5)),
-        window=timedelta(seconds=random.choice((17, 60))),
+        max_attempts=max_attempts,
+        window=random.choice((1.1 * waits + timedelta(seconds=3), timedelta(minutes=1))),
+        retention=timedelta(seconds=random.choice((4, 3_600))),
         delay=lambda turns: turns.random.expovariate(1 / slow),
         restart=lambda turns: turns.random.uniform(0, restart),
         skew=lambda turns: timedelta(seconds=turns.random.uniform(-skew, skew)),
@@ -137,7 +137,7 @@ class _Run:
             keys = [
                 row.key
                 for row in self._world.watch.payment.schedules.values()
-                if row.status == GIVEN_UP and row.last_code not in REFUSALS
+                if row.status == GIVEN_UP and row.last_code not in REFUSALS and row.handled_time is None
             ]
             if not keys:
                 break
@@ -252,13 +252,15 @@ class _Run:
             return
         key, is_open = (row := random.choice(rows)).key, row.status == NOTIFYING
         exceptions = [row.key for row in watch.order.notifies.values() if row.disposition in {2, 3, 4}]
-        match random.randrange(4):
+        match random.randrange(5):
             case 0:
                 self._world.counts["operator: requeue"] += operator.requeue_failed()
             case 1:
                 action = payment_enums.RETRY_ACTION_DUE_NOW if is_open else payment_enums.RETRY_ACTION_REQUEUE
                 changed = operator.retry(action, [key], validate_only=random.random() < 0.2)
                 self._world.counts["operator: retry"] += changed
+            case 4:
+                self._world.counts["operator: abandon"] += operator.abandon(key)
             case 2 if exceptions:
                 operator.resolve(random.choice(exceptions), random.choice((RETURNED, ACCEPTED)))
                 self._world.counts["operator: resolve"] += 1

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from tests.simulation.customers import ACCEPTED, FAILED, GOODS, VOUCHER, Customers, Operator, Payment
 from tests.simulation.watch import FAILED as GIVEN_UP
+from tests.simulation.watch import NOTIFYING, ScheduleRow
 from tests.simulation.world import LEASE, World
 
 AMOUNT = 1_234
@@ -62,10 +63,10 @@ def reports_at_the_same_time(world: World, customers: Customers, operator: Opera
 
 
 def reports_in_one_batch(world: World, customers: Customers, operator: Operator) -> None:
-    """A platform reports three payments in one call; their notifications go in one call."""
+    """A platform reports three payments in one call, one of another amount; their notifications go in one call."""
 
     def tell() -> None:
-        payments = [_payment(world, number) for number in (1, 2, 3)]
+        payments = [_payment(world, 1, amount=AMOUNT + 1), _payment(world, 2), _payment(world, 3)]
         for payment in payments:
             customers.order(payment.order_no, AMOUNT)
             customers.create_payment(payment)
@@ -126,6 +127,29 @@ def a_sender_is_frozen_longer_than_its_lease(world: World, customers: Customers,
                 process.frozen_until = world.turns.now + 1.5 * LEASE.total_seconds()
 
     customers.begin(tell)
+
+
+def a_late_failure_meets_another_claim(world: World, customers: Customers, operator: Operator) -> None:
+    """The sender's call fails while it is frozen; it comes back when the scheduler is calling."""
+
+    def tell() -> None:
+        customers.order("O-1", AMOUNT)
+        customers.create_payment(_payment(world))
+        world.network.cut.add(world.targets[0])
+        customers.report(_payment(world))
+        sender = world.processes["payment-1"]
+        sender.frozen_until = world.turns.now + 60
+        while not any(_is_with_a_scheduler_or_done(row) for row in world.watch.payment.schedules.values()):
+            world.turns.pause(0.25)
+        world.turns.thaw(sender)
+        world.turns.pause(2)
+        world.network.cut.clear()
+
+    customers.begin(tell)
+
+
+def _is_with_a_scheduler_or_done(row: ScheduleRow) -> bool:
+    return row.status != NOTIFYING or (row.claimed_by or "").startswith("scheduler")
 
 
 def two_payments_of_one_order(world: World, customers: Customers, operator: Operator) -> None:
@@ -232,6 +256,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             the_order_comes_late,
             the_order_server_is_away,
             a_sender_is_frozen_longer_than_its_lease,
+            a_late_failure_meets_another_claim,
             two_payments_of_one_order,
             another_amount_is_accepted,
             a_cancelled_order_is_paid,

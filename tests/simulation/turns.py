@@ -92,6 +92,13 @@ class Turns:
             self._resume(task)
         self.now = max(self.now, until)
 
+    def thaw(self, owner: Owner) -> None:
+        """Let a frozen owner's tasks go on now."""
+        frozen_until, owner.frozen_until = owner.frozen_until, 0.0
+        for task in [task for at, _, _, task, turn in self._queue if at == frozen_until and turn == task.turn]:
+            if task.owner is owner:
+                self._push(task, self.now)
+
     def note(self, owner: Owner, what: str) -> None:
         """Take down that something happened: runs of one seed have the same digest."""
         line = f"{self.now:.6f} {owner.name} {what}"

@@ -68,6 +68,7 @@ class ScheduleRow(NamedTuple):
     last_message: str | None
     handled_time: str | None
     notify_url: str
+    update_time: str
 
     @property
     def key(self) -> Key:
@@ -130,27 +131,38 @@ class OrderSide:
 class Watch:
     """See the module. alarms: keys whose giving up was raised as an alarm. stock: the units of each sku at first."""
 
-    def __init__(self, files: Mapping[str, Path], time: DatabaseTime, policy: OutboxPolicy) -> None:
+    def __init__(
+        self, files: Mapping[str, Path], time: DatabaseTime, policy: OutboxPolicy, retention: timedelta
+    ) -> None:
         self._time = time
         self._max_attempts = policy.retry.max_attempts
         self._lease = policy.lease
+        self._retention = retention
         self._connections = {name: sqlite3.connect(path, isolation_level=None) for name, path in files.items()}
         self.payment = PaymentSide()
         self.order = OrderSide()
         self.alarms: Counter[Key] = Counter()
         self.stock: dict[str, int] = {}
         self.commits = 0
+        self.purged = 0
+        self._called: set[tuple[str, Key]] = set()
 
     def close(self) -> None:
         """Give the files back."""
         for connection in self._connections.values():
             connection.close()
 
+    def called(self, process_name: str, keys: Iterable[Key]) -> None:
+        """A sender begins a call: its attempt counts from now on, whatever comes of it (SPEC 7)."""
+        for key in keys:
+            self._called.add((process_name, key))
+
     def committed(self, process_name: str, database: str) -> None:
         """Hold what is there now to the invariants."""
         self.commits += 1
         if database == "payment":
             before, self.payment = self.payment, self._read_payment()
+            self.purged += len(before.schedules.keys() - self.payment.schedules.keys())
             self._check_payments(before)
             self._check_schedules(before, process_name)
         else:
@@ -173,7 +185,8 @@ class Watch:
         schedules = self._rows(
             "payment",
             "SELECT id, payment_id, platform_id, payment_code, notify_status, next_notify_time, give_up_time, "
-            "notify_count, attempt_count, claim_token, claimed_by, last_code, last_message, handled_time, notify_url "
+            "notify_count, attempt_count, claim_token, claimed_by, last_code, last_message, handled_time, notify_url, "
+            "update_time "
             "FROM notify_schedule",
         )
         results = self._rows("payment", "SELECT payment_id, notify_status, disposition FROM payment_result")
@@ -233,16 +246,21 @@ class Watch:
         missing = settled - set(scheduled)
         require(not missing - self._purged(before), "atomic triple", "no schedule of payments", missing)
         require(set(scheduled) <= settled, "atomic triple", "schedules", scheduled, "settled", settled)
+        for id_, (status, disposition) in now.results.items():
+            notify = self.order.notifies.get(now.payments[id_].key)
+            answered = notify.disposition if notify else None
+            require(status != 2 or disposition == answered, "no false acknowledgement", now.payments[id_], notify)
 
     def _purged(self, before: PaymentSide) -> set[int]:
-        """Payments whose schedule was gone before, or was finished."""
+        """Payments whose schedule was gone before, or was finished for longer than the retention."""
         scheduled = {row.payment_id: row for row in before.schedules.values()}
-        return {
-            id_
-            for id_, row in before.payments.items()
-            if row.status
-            and (id_ not in scheduled or scheduled[id_].status == SUCCESS or scheduled[id_].handled_time is not None)
-        }
+        return {id_ for id_, row in before.payments.items() if row.status and self._may_be_gone(scheduled.get(id_))}
+
+    def _may_be_gone(self, row: ScheduleRow | None) -> bool:
+        if row is None:
+            return True
+        is_finished = row.status == SUCCESS or (row.status == FAILED and row.handled_time is not None)
+        return is_finished and row.update_time < self._now(-self._retention)
 
     def _check_schedules(self, before: PaymentSide, process_name: str) -> None:
         numbers = defaultdict(set)
@@ -250,6 +268,9 @@ class Watch:
             numbers[schedule_id].add(number)
         for row in self.payment.schedules.values():
             old = before.schedules.get(row.id)
+            if row.token is not None and (old is None or old.token != row.token):
+                require(row.next_time > self._now(), "claims", row, "has a lease that is over")
+                self._called.discard((row.claimed_by or "", row.key))  # nothing was called under this claim yet
             self._check_schedule(row, numbers[row.id])
             if old is not None and old != row:
                 self._check_change(old, row, process_name, self.payment.actions - before.actions)
@@ -257,16 +278,13 @@ class Watch:
     def _check_schedule(self, row: ScheduleRow, numbers: set[int]) -> None:
         """What holds of a row whatever it was before."""
         key = row.key
-        status, disposition = self.payment.results[row.payment_id]
+        status, _ = self.payment.results[row.payment_id]
         require((row.status == SUCCESS) == (status == 2), "atomic triple", "schedule", row, "result", status)
-        notify = self.order.notifies.get(key)
         if row.status == SUCCESS:
-            require(notify is not None, "no false acknowledgement", row)
-            assert notify is not None
-            require(notify.disposition == disposition, "no false acknowledgement", row, disposition, notify)
+            require(key in self.order.notifies, "no false acknowledgement", row)
         if row.status == FAILED:
-            require(row.last_message, "visibly open", row, "has no reason")
-            require(self.alarms[key], "visibly open", row, "was given up without an alarm")
+            require(row.last_message or row.handled_time, "visibly open", row, "has no reason")
+            require(self.alarms[key] or row.handled_time, "visibly open", row, "was given up without an alarm")
         require(row.status == NOTIFYING or row.token is None, "fencing", row, "is finished and held")
         require(0 <= row.tries <= min(self._max_attempts, row.attempt_count), "bounds", row, "attempts")
         require(len((row.last_message or "").encode()) <= LONGEST_MESSAGE, "bounds", row, "message")
@@ -289,10 +307,10 @@ class Watch:
         if old.token is None and row.token is not None:
             require(row.tries == old.tries + 1, "budget", old, "was claimed as", row)
             require(row.attempt_count == old.attempt_count + 1, "budget", old, "was claimed as", row)
-            require(row.next_time > self._now(), "claims", row, "has a lease that is over")
         if row.tries < old.tries and not acts:
             require(row.attempt_count == old.attempt_count - 1, "budget", old, "became", row)
             require(old.claimed_by == process_name, "fencing", old, "was given back by", process_name)
+            require((process_name, old.key) not in self._called, "budget", old, "was given back after its call")
 
     def _check_end_of_claim(self, old: ScheduleRow, row: ScheduleRow, process_name: str) -> None:
         """A lease that is not over ends by its holder's word, or by the fact that the order side has it."""

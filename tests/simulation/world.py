@@ -40,6 +40,7 @@ class Shape:
     batch_size: int = 4
     max_attempts: int = 5
     window: timedelta = timedelta(seconds=60)
+    retention: timedelta = timedelta(days=30)
     delay: Callable[[Turns], float] = lambda turns: 0.001
     restart: Callable[[Turns], float] = lambda turns: 0.5
     skew: Callable[[Turns], timedelta] = lambda turns: timedelta(0)
@@ -64,7 +65,7 @@ class World:
         self.time = DatabaseTime(self.turns)
         self._files = new_files(directory)
         self.policy = self._policy()
-        self.watch = Watch(self._files, self.time, self.policy)
+        self.watch = Watch(self._files, self.time, self.policy, shape.retention)
         self.alarms: Counter[tuple[str, Any]] = Counter()
         self._delay = shape.delay
         self.network = Network(self.turns, self.delay)
@@ -80,7 +81,9 @@ class World:
             new_clock=lambda: MachineClock(self.time, shape.skew(self.turns), self.turns.random.uniform(10, 1e6)),
             committed=lambda process, database: self.watch.committed(process.name, database),
             crashed=self._restart_later,
+            called=lambda process, keys: self.watch.called(process.name, keys),
             poll=POLL,
+            retention=shape.retention,
         )
         self.processes: dict[str, Process] = {}
         self._all: list[Process] = []
@@ -130,7 +133,7 @@ class World:
         self.network.cut.clear()
         self.time.error = timedelta(0)
         for slot, process in list(self.processes.items()):
-            process.frozen_until = 0.0
+            self.turns.thaw(process)
             self.start_process(slot)
 
     @property
@@ -191,6 +194,6 @@ class World:
                 self.watch.alarms[key] += 1
             case "rpc.crashed":
                 raise Violation(f"an error nobody expected: {line!r}") from error
-            case "scheduler.pass_failed" | "first_attempt.crashed" if not isinstance(error, PaylatchError):
+            case "scheduler.pass_crashed" | "first_attempt.crashed" if not isinstance(error, PaylatchError):
                 raise Violation(f"an error nobody expected: {line!r}") from error
         raise structlog.DropEvent
