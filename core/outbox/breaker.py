@@ -40,11 +40,10 @@ def ensure_targets(tx: Transaction, targets: Iterable[str]) -> None:
 
 def unhindered_targets(tx: Transaction, targets: Collection[str]) -> set[str]:
     """Those of `targets` that are neither paused nor in trouble. One that has no row yet is given it."""
-    query = NotifyTarget.select().where(NotifyTarget.notify_url.in_(list(targets)))
-    rows = tx.rows(query)
+    rows = _rows(tx, targets)
     if len(rows) < len(targets):
         ensure_targets(tx, targets)
-        rows = tx.rows(query)
+        rows = _rows(tx, targets)
     return {
         row.notify_url
         for row in rows
@@ -124,12 +123,15 @@ def _grown(ramp_limit: int | None, batch_size: int) -> int | None:
 
 
 def _target(tx: Transaction, target: str, *, lock: bool) -> Row:
-    query = NotifyTarget.select().where(NotifyTarget.notify_url == target)
-    row = tx.row(query, lock=lock)
-    if row is None:
-        ensure_targets(tx, [target])
-        row = tx.row(query, lock=lock)
-    return row
+    if rows := _rows(tx, [target], lock=lock):
+        return rows[0]
+    ensure_targets(tx, [target])
+    return _rows(tx, [target], lock=lock)[0]
+
+
+def _rows(tx: Transaction, targets: Iterable[str], *, lock: bool = False) -> list[Row]:
+    # Asked for twice a batch: not worth building a query each time.
+    return tx.by_keys(NotifyTarget, [NotifyTarget.notify_url], [[target] for target in targets], lock=lock)
 
 
 def _write(tx: Transaction, target: str, **columns: object) -> None:
