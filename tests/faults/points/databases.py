@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from tests.faults.catalogue import point
 from tests.faults.run import Run
+from tests.faults.trouble import backup, restart_database, restore
 from tests.faults.world import World
 from tests.support.processes import eventually, run_module
 
@@ -19,7 +20,7 @@ def _restarts(run: Run) -> None:
     with run.customer.load(run.code):
         for _ in range(_CRASHES):
             run.pause(_SECONDS_BETWEEN)
-            run.world.restart_database()
+            restart_database(run.world)
             run.fired()
 
 
@@ -29,9 +30,9 @@ def _order_side(run: Run) -> None:
     with run.own_world() as world:
         kept, lost = run.ready(_SOME), run.ready(_SOME)
         _settle(run, kept)
-        backup = _backup(world, "order")
+        copy = _backup(world, "order")
         _settle(run, lost)
-        _restore(world, order=backup)
+        _restore(world, order=copy)
         assert len(run.books().notifies) == len(kept)
         _hold_named(_reconcile(world, "--repair"), lost, kept)
         run.fired(len(lost))
@@ -45,9 +46,9 @@ def _payment_side(run: Run) -> None:
     with run.own_world() as world:
         kept, lost = run.ready(_SOME), run.ready(_SOME)
         _settle(run, kept)
-        backup = _backup(world, "payment")
+        copy = _backup(world, "payment")
         _settle(run, lost)
-        _restore(world, payment=backup)
+        _restore(world, payment=copy)
         assert len(run.books().successes) == len(kept)
         _hold_named(_reconcile(world, "--repair"), lost, kept)
         run.fired(len(lost))
@@ -81,18 +82,18 @@ def _backup(world: World, side: str) -> str:
     """A backup of one side, while its processes are not there."""
     for name in _SIDES[side]:
         world.kill(name)
-    backup = world.backup(side)
+    copy = backup(world, side)
     world.start(*_SIDES[side])
-    return backup
+    return copy
 
 
 def _restore(world: World, **backups: str) -> None:
     """Set these sides back, when all that was reported has been delivered and both sides agree."""
     assert _reconcile(world).returncode == _CLEAN
-    for side, backup in backups.items():
+    for side, copy in backups.items():
         for name in _SIDES[side]:
             world.kill(name)
-        world.restore(side, backup)
+        restore(world, side, copy)
     for side in backups:
         world.start(*_SIDES[side])
 
