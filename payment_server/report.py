@@ -7,6 +7,7 @@ first attempt comes after it, by somebody else, and never delays the answer.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from core.logs import Logger
 from core.outbox.insert import insert_results, insert_schedules
@@ -26,8 +27,7 @@ EVENTS = {PaymentStatus.SUCCESS: "succeed", PaymentStatus.FAILED: "fail"}
 """The life cycle's event of each reported outcome."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(NamedTuple):
     """How a payment ended. What is None was not told."""
 
     platform_id: str

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from peewee import JOIN
 
@@ -18,8 +18,7 @@ Key = tuple[str, str]
 """(platform_id, payment_code)."""
 
 
-@dataclass(frozen=True, slots=True)
-class PaymentView:
+class PaymentView(NamedTuple):
     """A row of `payment`, and its `payment_result` once it is settled."""
 
     payment: Row

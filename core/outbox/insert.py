@@ -50,15 +50,13 @@ def insert_schedules(
     unhindered = unhindered_targets(tx, {notification.notify_url for notification in notifications})
     claimable = unhindered & policy.targets if lease else set()
     born_claimed = {n.payment_id: n for n in notifications if n.notify_url in claimable}
-    tx.insert(
-        NotifySchedule,
-        [_row(tx, n, policy, lease if n.payment_id in born_claimed else None) for n in notifications],
-    )
+    due, claimed = _common(tx, policy, None), _common(tx, policy, lease)
+    rows = [{**_own(n), **(claimed if n.payment_id in born_claimed else due)} for n in notifications]
+    tx.insert(NotifySchedule, rows)
     return _claims(tx, born_claimed, lease) if lease else []
 
 
-def _row(tx: Transaction, notification: Notification, policy: OutboxPolicy, lease: Lease | None) -> dict[str, object]:
-    attempts = 1 if lease else 0
+def _own(notification: Notification) -> dict[str, object]:
     return {
         "payment_id": notification.payment_id,
         "platform_id": notification.platform_id,
@@ -66,6 +64,13 @@ def _row(tx: Transaction, notification: Notification, policy: OutboxPolicy, leas
         "order_no": notification.order_no,
         "notify_url": notification.notify_url,
         "notify_content": notification.content,
+    }
+
+
+def _common(tx: Transaction, policy: OutboxPolicy, lease: Lease | None) -> dict[str, object]:
+    """The columns that are the same for all rows that are born claimed under `lease`, or not claimed."""
+    attempts = 1 if lease else 0
+    return {
         "notify_status": ScheduleStatus.NOTIFYING,
         "next_notify_time": tx.now + lease.length if lease else tx.now,
         "give_up_time": tx.now + policy.retry.window,

@@ -23,6 +23,22 @@ _MAKE = MappingProxyType(
 )
 
 
+class Remembered:
+    """What an interceptor makes of a method's handler, by `make`. Once: the handler is the same in every call."""
+
+    def __init__(self, make: Callable[[str, Handler], Handler]) -> None:
+        self._make = make
+        self._made: dict[str, tuple[Handler, Handler]] = {}
+
+    def of(self, method: str, handler: Handler) -> Handler:
+        """What was made of `handler` before, or is made of it now."""
+        made_of, made = self._made.get(method, (None, handler))
+        if made_of is not handler:
+            made = self._make(method, handler)
+            self._made[method] = handler, made
+        return made
+
+
 def behavior_of(handler: Handler) -> Behavior:
     """The function that serves the method, whichever of the four kinds it is."""
     behaviors = (handler.unary_unary, handler.unary_stream, handler.stream_unary, handler.stream_stream)

@@ -14,7 +14,7 @@ from core.clock import Clock
 from core.logs import Logger
 from core.rpc import status
 from core.rpc.call import Call
-from core.rpc.handlers import Behavior, Handler, behavior_of, with_behavior
+from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
 from core.rules.limits import clean_text
 
 _LONGEST_CALL_SECONDS = 300.0
@@ -51,6 +51,7 @@ class FailureInterceptor(grpc.ServerInterceptor):
         self._clock = clock
         self._longest_call = longest_call
         self._make_error_id = make_error_id
+        self._handlers = Remembered(self._wrapped)
 
     def intercept_service(
         self,
@@ -59,7 +60,7 @@ class FailureInterceptor(grpc.ServerInterceptor):
     ) -> Handler | None:
         """The handler of the call, with the care of this class around it."""
         method, handler = handler_call_details.method, continuation(handler_call_details)
-        return handler if handler is None or method.startswith(_NOT_OURS) else self._wrapped(method, handler)
+        return handler if handler is None or method.startswith(_NOT_OURS) else self._handlers.of(method, handler)
 
     def _wrapped(self, method: str, handler: Handler) -> Handler:
         wrap = self._streaming if handler.response_streaming else self._answering

@@ -35,9 +35,8 @@ def to_timestamp(time: datetime) -> Timestamp:
     """
     if time.tzinfo is None:
         raise ValueError(f"{time.isoformat()} has no time zone")
-    timestamp = Timestamp()
-    timestamp.FromDatetime(time)
-    return timestamp
+    since = time - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)
 
 
 def from_timestamp(timestamp: Timestamp) -> datetime:
