@@ -26,7 +26,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
         add_completion=False,
     )
-    for run in (up, demo, migrate, payment_server, order_server, scheduler):
+    for run in (up, demo, migrate, certs, payment_server, order_server, scheduler):
         app.command(run.__name__.replace("_", "-"))(run)
     # What stands behind these reads its options itself, even `--help`.
     unread = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
@@ -122,6 +122,19 @@ def migrate() -> None:
 
     with told_failures():
         for line in migrate_both(load_settings()):
+            print(line)
+
+
+def certs(
+    directory: Annotated[Path, typer.Argument(help="A new directory for the certificates, their keys and the policy.")],
+) -> None:
+    """Make a development PKI: an authority, a certificate for each process, and a policy to go with them."""
+    from cli.certs import write_certs
+    from cli.output import told_failures
+    from core.clock import SystemClock
+
+    with told_failures():
+        for line in write_certs(directory, SystemClock()):
             print(line)
 
 

@@ -13,11 +13,15 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
+from core.clock import SystemClock
+from core.logs import make_logger
 from core.rpc.channels import open_channel
+from core.rpc.outgoing import Outgoing
 from core.rpc.status import code_of, message_of, reason_of
 from core.rules.limits import MAX_BATCH, clean_text
 from core.rules.notify_url import NotifyUrl
 from core.rules.outcome import INVALID_ARGUMENT
+from core.settings import load_settings
 from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.order.v1.order_service_pb2_grpc import OrderServiceStub
 from paylatch.payment.v1.notify_schedule_service_pb2_grpc import NotifyScheduleServiceStub
@@ -102,12 +106,18 @@ def chunks(items: Iterable[Item], size: int = MAX_BATCH) -> Iterator[list[Item]]
 
 
 class Server:
-    """One server, connected. name: what a person calls it. deadline: seconds, of each call."""
+    """One server, connected. name: what a person calls it. deadline: seconds, of each call.
+
+    Shows the certificate or token of the settings; with a certificate, an address without a scheme is meant for TLS.
+    """
 
     def __init__(self, name: str, address: str, deadline: float = DEADLINE_SECONDS) -> None:
+        settings = load_settings()
         self.name = name
-        self.address = address
-        self.channel = open_channel(_target(name, address))
+        self.address = f"grpcs://{address}" if settings.uses_tls and "://" not in address else address
+        log = make_logger("paylatch", settings.log_format, settings.log_level)
+        outgoing = Outgoing.of(settings, SystemClock(), log)
+        self.channel = open_channel(_target(name, self.address), outgoing=outgoing)
         self._deadline = deadline
 
     def __str__(self) -> str:
@@ -163,17 +173,27 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class PaymentSide:
-    """The payment server and its services."""
+    """The payment server and its services. operator_server: where operators are served, often the same."""
 
     server: Server
+    operator_server: Server
     payments: PaymentServiceStub
     schedules: NotifyScheduleServiceStub
 
     @classmethod
-    def at(cls, address: str) -> Self:
-        """The payment server at `address` (`host:port`, or `grpcs://host:port`), not connected yet."""
+    def at(cls, address: str, operator_address: str | None = None) -> Self:
+        """The payment server at `address` (`host:port`, or `grpcs://host:port`), not connected yet.
+
+        operator_address: where it serves operators, if elsewhere.
+        """
         server = Server("payment server", address)
-        return cls(server, PaymentServiceStub(server.channel), NotifyScheduleServiceStub(server.channel))
+        operators = server if operator_address is None else Server("payment server", operator_address)
+        return cls(server, operators, PaymentServiceStub(server.channel), NotifyScheduleServiceStub(operators.channel))
+
+    def close(self) -> None:
+        """Let it go."""
+        self.server.close()
+        self.operator_server.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,13 +218,13 @@ class Clients:
     order: OrderSide
 
     @classmethod
-    def connect(cls, payment_address: str, order_address: str) -> Self:
-        """Connect to both.
+    def connect(cls, payment_address: str, order_address: str, operator_address: str | None = None) -> Self:
+        """Connect to both. operator_address: where the payment server serves operators, if elsewhere.
 
         Raises:
             CannotRun: one of them cannot be reached, or its address is none.
         """
-        clients = cls(PaymentSide.at(payment_address), OrderSide.at(order_address))
+        clients = cls(PaymentSide.at(payment_address, operator_address), OrderSide.at(order_address))
         try:
             clients.payment.server.connect()
             clients.order.server.connect()
@@ -215,7 +235,7 @@ class Clients:
 
     def close(self) -> None:
         """Let both go."""
-        self.payment.server.close()
+        self.payment.close()
         self.order.server.close()
 
     def __enter__(self) -> Self:
@@ -239,7 +259,7 @@ def payment_side(address: str) -> Iterator[PaymentSide]:
         side.server.connect()
         yield side
     finally:
-        side.server.close()
+        side.close()
 
 
 @contextmanager

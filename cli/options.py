@@ -19,8 +19,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON document instead 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would change.")]
 
 
-def resolved_address(given: str | None, side: Literal["payment", "order"]) -> str:
-    """The address given, or else that of the settings.
+def resolved_address(given: str | None, side: Literal["payment", "operator", "order"]) -> str:
+    """The address given, or else that of the settings. operator: where the payment server serves operators.
 
     Raises:
         BadSetting: the settings are wrong.
@@ -28,7 +28,9 @@ def resolved_address(given: str | None, side: Literal["payment", "order"]) -> st
     if given is not None:
         return given
     settings = load_settings()
-    return settings.payment_address if side == "payment" else settings.order_address
+    if side == "operator" and settings.operator_address is not None:
+        return settings.operator_address
+    return settings.order_address if side == "order" else settings.payment_address
 
 
 def duration(value: str | timedelta) -> timedelta:

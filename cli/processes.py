@@ -22,6 +22,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from cli.clients import CannotRun
 from core.clock import Clock
 from core.rpc.channels import ChannelTuning, open_channel
+from core.rpc.outgoing import NOTHING, Outgoing
 from core.rules.notify_url import NotifyUrl
 from core.settings import Settings
 
@@ -75,11 +76,11 @@ def _numbered(kind: str, module: str, addresses: Sequence[str]) -> list[Program]
     return [Program(name, module, address) for name, address in zip(names, addresses, strict=True)]
 
 
-def target_of(address: str) -> NotifyUrl:
+def target_of(address: str, scheme: str = "grpc") -> NotifyUrl:
     """How a client on this machine dials what listens on `address`."""
     host, _, port = address.rpartition(":")
     local = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]", "localhost": "127.0.0.1"}  # noqa: S104  # dialled, not bound
-    return NotifyUrl("grpc", local.get(host, host).strip("[]"), int(port))
+    return NotifyUrl(scheme, local.get(host, host).strip("[]"), int(port))
 
 
 def environment(overrides: Mapping[str, str]) -> dict[str, str]:
@@ -100,13 +101,15 @@ class Launch:
     """How children are started.
 
     environment: theirs, but for what each has of its own. output: the directory where each appends to NAME.log, or what
-    takes their lines. on_end: told of every end, asked for or not, on a thread of its own.
+    takes their lines. on_end: told of every end, asked for or not, on a thread of its own. outgoing: what is shown
+    to them when they are asked whether they serve; with a certificate in it, they serve TLS.
     """
 
     environment: Mapping[str, str]
     clock: Clock
     output: Path | Sink
     on_end: Callable[["Child"], None] | None = None
+    outgoing: Outgoing = NOTHING
 
 
 class Child:
@@ -137,7 +140,9 @@ class Child:
     def serves(self, within: float) -> bool:
         """Whether it says SERVING, after waiting for that at most `within` seconds."""
         request = health_pb2.HealthCheckRequest()
-        with open_channel(target_of(self.program.address), _EAGER) as channel:
+        outgoing = self._launch.outgoing
+        target = target_of(self.program.address, "grpc" if outgoing.tls is None else "grpcs")
+        with open_channel(target, _EAGER, outgoing) as channel:
             stub: Any = health_pb2_grpc.HealthStub(channel)  # its type leaves Watch out
             watch = stub.Watch(request, timeout=within, wait_for_ready=True)
             try:

@@ -13,6 +13,7 @@ from cli.processes import STOP_BOUND, Child, DidNotServe, Fleet, Launch, environ
 from core.clock import SystemClock
 from core.logs import Logger, make_logger
 from core.rpc.lifecycle import StopRequests, StopStep, run_until_signal
+from core.rpc.outgoing import Outgoing
 from core.settings import Settings, load_settings
 
 DIRECTORY = Path("paylatch-data")
@@ -50,7 +51,7 @@ def embedded(directory: Path | None) -> dict[str, str]:
     if overrides:
         here.mkdir(parents=True, exist_ok=True)
     if "notify_targets" not in made.model_fields_set:
-        overrides["notify_targets"] = f"grpc://{made.order_address}"
+        overrides["notify_targets"] = f"{made.scheme}://{made.order_address}"
     return overrides
 
 
@@ -66,7 +67,8 @@ class Up:
 
     def run(self, children: dict[str, str]) -> int:
         """Start them with this environment, and stop them when told to. Only in the main thread."""
-        launch = Launch(children, SystemClock(), _repeat, self._on_end)
+        clock = SystemClock()
+        launch = Launch(children, clock, _repeat, self._on_end, Outgoing.of(self._settings, clock, self._log))
         with Fleet(self._programs, launch) as fleet:
             fleet.start()
             threading.Thread(target=self._greet, args=(fleet,), name="greet", daemon=True).start()

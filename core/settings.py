@@ -6,6 +6,7 @@ Owns names, defaults, what is allowed, and the contradictions between settings. 
 import re
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationError, model_validator
@@ -100,6 +101,17 @@ class Settings(BaseSettings):
     order_address: Address = "127.0.0.1:50052"
     scheduler_address: Address = "127.0.0.1:50053"
     allow_plaintext: bool = Field(default=False, description="serve without TLS on addresses that are not loopback")
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    tls_ca: Path | None = None
+    policy_file: Path | None = None
+    token_file: Path | None = None
+    payment_token_address: Address | None = None
+    order_token_address: Address | None = None
+    operator_address: Address | None = None
+    reflection: bool | None = Field(
+        default=None, description="tell clients of the services; by itself in plaintext only"
+    )
     server_processes: int = Field(default=1, ge=1, le=64)
     server_shares_port: bool = Field(default=False, description="set by a server for its own processes")
     server_workers: int = Field(default=32, ge=1, le=1_024)
@@ -154,14 +166,45 @@ class Settings(BaseSettings):
         if self.payment_database_url == self.order_database_url:
             both = shown(self.order_database_url)
             return f"PAYLATCH_PAYMENT_DATABASE_URL and PAYLATCH_ORDER_DATABASE_URL are both {both}"
-        return self._policy_problem()
+        return self._retry_problem() or self._access_problem()
 
-    def _policy_problem(self) -> str | None:
+    def _retry_problem(self) -> str | None:
         try:
             self.retry_policy()
         except ValueError as error:
             return f"PAYLATCH_{error}"
         return None
+
+    def _access_problem(self) -> str | None:
+        tls = [self.tls_certificate, self.tls_key, self.tls_ca]
+        if any(tls) and not all(tls):
+            return "PAYLATCH_TLS_CERTIFICATE, PAYLATCH_TLS_KEY and PAYLATCH_TLS_CA go together: all three, or none"
+        if self.uses_tls and self.policy_file is None:
+            return (
+                "PAYLATCH_POLICY_FILE is not set, must name a policy if PAYLATCH_TLS_CERTIFICATE is set: else any "
+                "certificate of the authority could call anything"
+            )
+        if not self.uses_tls and (self.payment_token_address or self.order_token_address):
+            return (
+                "PAYLATCH_PAYMENT_TOKEN_ADDRESS and PAYLATCH_ORDER_TOKEN_ADDRESS need PAYLATCH_TLS_CERTIFICATE; in "
+                "plaintext, tokens are taken on the ordinary addresses"
+            )
+        return None
+
+    @property
+    def uses_tls(self) -> bool:
+        """Whether this process serves TLS, and shows a certificate to those it calls."""
+        return self.tls_certificate is not None
+
+    @property
+    def scheme(self) -> str:
+        """How servers with these settings are called: `grpcs`, or `grpc` in plaintext."""
+        return "grpcs" if self.uses_tls else "grpc"
+
+    @property
+    def shows_services(self) -> bool:
+        """Whether servers answer reflection: in plaintext, and under TLS when asked to (SPEC 9)."""
+        return not self.uses_tls if self.reflection is None else self.reflection
 
     def retry_policy(self) -> RetryPolicy:
         """When a notification is tried again (SPEC 7)."""

@@ -16,6 +16,8 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
     """Serve on the order address; answers the exit code."""
     composed = compose(settings, clock, log, open_database=open_database)
     address = composed.server.bind(settings.order_address, allow_plaintext=settings.allow_plaintext)
+    if settings.order_token_address is not None:
+        composed.server.bind_for_tokens(settings.order_token_address)
 
     def start() -> None:
         composed.server.start()

@@ -10,6 +10,7 @@ from datetime import timedelta
 from core.clock import Clock
 from core.logs import Logger
 from core.rpc.lifecycle import StopStep
+from core.rpc.security import Security
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
@@ -66,6 +67,7 @@ def compose(
     Raises:
         WrongSchema: the order database is not at this version's schema.
     """
+    security = Security.of(settings, clock, log)
     database = open_database(settings.order_database_url, clock)
     require_current(database, Schema.ORDER)
     warn_if_not_durable(database, log)
@@ -80,7 +82,7 @@ def compose(
         Stock(database, log),
         log,
     )
-    server = RpcServer(log, clock, ServerOptions(settings.server_workers, reuse_port=settings.server_shares_port))
+    server = RpcServer(log, clock, ServerOptions.of(settings), security=security)
     server.add(
         add_OrderNotifyServiceServicer_to_server,
         OrderNotifyService(order_notify, log),

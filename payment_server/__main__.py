@@ -15,10 +15,10 @@ from payment_server.compose import compose
 def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open) -> int:
     """Serve on the payment address; answers the exit code."""
     composed = compose(settings, clock, log, open_database)
-    address = composed.server.bind(settings.payment_address, allow_plaintext=settings.allow_plaintext)
+    address = composed.bind(settings)
 
     def start() -> None:
-        composed.server.start()
+        composed.start()
         log.info("process.serving", address=address)
 
     return run_until_signal(log, composed.stop_steps(settings.stop_bound), start=start)

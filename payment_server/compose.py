@@ -11,6 +11,7 @@ from core.logs import Logger
 from core.outbox.lease import Lease
 from core.process import holder_name
 from core.rpc.lifecycle import StopStep
+from core.rpc.security import Security
 from core.rpc.server import RpcServer, ServerOptions
 from core.rules.limits import MAX_BATCH
 from core.rules.notify_url import AllowList
@@ -28,6 +29,9 @@ from payment_server.sender_threads import SenderThreads
 from payment_server.target_pauses import TargetPauses
 from payment_server.watch import PaymentWatches
 
+OPERATOR_WORKERS = 4
+"""Threads of a server that is there for operators alone."""
+
 
 @dataclass(frozen=True, slots=True)
 class PaymentServer:
@@ -37,15 +41,37 @@ class PaymentServer:
     first_attempts: FirstAttempts
     watches: PaymentWatches
     server: RpcServer
+    operator_server: RpcServer | None
+
+    def bind(self, settings: Settings) -> str:
+        """Listen on the addresses of the settings; gives back that of the payment service.
+
+        Raises:
+            CannotListen: one of them cannot, or must not, be listened on.
+        """
+        address = self.server.bind(settings.payment_address, allow_plaintext=settings.allow_plaintext)
+        if settings.payment_token_address is not None:
+            self.server.bind_for_tokens(settings.payment_token_address)
+        if self.operator_server is not None and settings.operator_address is not None:
+            self.operator_server.bind(settings.operator_address, allow_plaintext=settings.allow_plaintext)
+        return address
+
+    def start(self) -> None:
+        """Serve."""
+        for server in self._servers:
+            server.start()
+
+    @property
+    def _servers(self) -> Sequence[RpcServer]:
+        return [self.server] if self.operator_server is None else [self.server, self.operator_server]
 
     def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
         """Refuse new calls, end watches and handlers, send or give back what is claimed, close what they used."""
         seconds = bound.total_seconds()
         return [
-            StopStep("health", 1, self.server.health.shut_down),
+            *[StopStep("health", 1, server.health.shut_down) for server in self._servers],
             StopStep("watches", 2, self.watches.end),
-            StopStep("calls", seconds + 2, lambda: self.server.stop(seconds)),
-            StopStep("handlers", seconds, lambda: self.server.drained(seconds)),
+            *[step for server in self._servers for step in _end(server, seconds)],
             StopStep("watchers", 2, self.watches.close),
             StopStep("first attempts", seconds + 2, lambda: self.first_attempts.stop(bound)),
             StopStep("channels", 2, self.sender.channels.close),
@@ -62,7 +88,8 @@ def compose(
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
     """
-    sender = compose_sender(settings, clock, log, open_database)
+    security = Security.of(settings, clock, log)
+    sender = compose_sender(settings, clock, log, open_database, security.outgoing)
     first_attempts = FirstAttempts(
         sender.delivery,
         functools.partial(Lease.take, holder_name("payment-server"), settings.notify_lease, clock),
@@ -71,21 +98,32 @@ def compose(
         capacity=settings.notify_queue_size,
         batch_size=settings.notify_batch_size,
     )
-    server = RpcServer(log, clock, ServerOptions(settings.server_workers, reuse_port=settings.server_shares_port))
+    server = RpcServer(log, clock, ServerOptions.of(settings), security=security)
+    operator_server = None
+    if settings.operator_address is not None:
+        operator_server = RpcServer(log, clock, ServerOptions.of(settings, OPERATOR_WORKERS), security=security)
     watches = PaymentWatches(sender.database, log)
     report = ReportResults(sender.database, first_attempts, sender.policy, log)
     use_cases = UseCases(CreatePayment(sender.database), report, Group(report, MAX_BATCH), watches)
-    _add_services(server, use_cases, sender, settings.allow_list(), log)
-    return PaymentServer(sender, first_attempts, watches, server)
-
-
-def _add_services(server: RpcServer, use_cases: UseCases, sender: Sender, allow_list: AllowList, log: Logger) -> None:
-    database, policy = sender.database, sender.policy
+    allow_list = settings.allow_list()
     server.add(
         payment_service_pb2_grpc.add_PaymentServiceServicer_to_server,
-        PaymentService(database, use_cases, allow_list, log),
+        PaymentService(sender.database, use_cases, allow_list, log),
         "paylatch.payment.v1.PaymentService",
     )
+    _add_operators_service(operator_server or server, sender, allow_list, log)
+    return PaymentServer(sender, first_attempts, watches, server, operator_server)
+
+
+def _end(server: RpcServer, seconds: float) -> Sequence[StopStep]:
+    return [
+        StopStep("calls", seconds + 2, lambda: server.stop(seconds)),
+        StopStep("handlers", seconds, lambda: server.drained(seconds)),
+    ]
+
+
+def _add_operators_service(server: RpcServer, sender: Sender, allow_list: AllowList, log: Logger) -> None:
+    database, policy = sender.database, sender.policy
     retry, pauses = RetrySchedules(database, policy, log), TargetPauses(database, policy, log)
     server.add(
         notify_schedule_service_pb2_grpc.add_NotifyScheduleServiceServicer_to_server,

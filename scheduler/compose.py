@@ -11,6 +11,7 @@ from core.logs import Logger
 from core.outbox.clock_guard import ClockGuard
 from core.process import holder_name
 from core.rpc.lifecycle import StopStep
+from core.rpc.security import Security
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
@@ -68,11 +69,12 @@ def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDa
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
     """
-    sender = compose_sender(settings, clock, log, open_database)
+    security = Security.of(settings, clock, log)
+    sender = compose_sender(settings, clock, log, open_database, security.outgoing)
     return Scheduler(
         sender=sender,
         loops=Loops(clock, log, settings.scheduler_poll_interval),
-        server=RpcServer(log, clock, ServerOptions(workers=HEALTH_WORKERS)),
+        server=RpcServer(log, clock, ServerOptions.of(settings, workers=HEALTH_WORKERS), security=security),
         settings=settings,
         retry=RetryPass(sender.database, sender.delivery, sender.policy, clock, log, holder_name("scheduler")),
         expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log),

@@ -29,6 +29,8 @@ from cli.ports import free_addresses
 from cli.processes import Fleet, Launch, Program, environment, programs
 from cli.reconcile import ReconcileOptions, reconcile
 from core.clock import SystemClock
+from core.logs import make_logger
+from core.rpc.outgoing import Outgoing
 from core.settings import Settings, load_settings
 from core.store.dialect.engines import engine_of
 from core.store.migrate import Schema
@@ -90,17 +92,21 @@ class Demo:
             "payment_address": payment,
             "order_address": order_servers[0],
             "scheduler_address": schedulers[0],
-            "notify_targets": ",".join(f"grpc://{address}" for address in order_servers),
+            "notify_targets": ",".join(f"{load_settings().scheme}://{address}" for address in order_servers),
         }
         settings = load_settings(**overrides)
         for _ in migrate_both(settings):
             pass
         cast = programs(settings, schedulers[1:], order_servers[1:])
-        with Fleet(cast, Launch(environment(overrides), self._clock, self._place.directory)) as fleet:
+        shown = Outgoing.of(settings, self._clock, make_logger("demo"))
+        launch = Launch(environment(overrides), self._clock, self._place.directory, outgoing=shown)
+        with Fleet(cast, launch) as fleet:
             self._screen.print(self._opening(settings, cast), soft_wrap=True)
             fleet.start()
             fleet.wait_serving()
-            with Clients.connect(settings.payment_address, settings.order_address) as clients:
+            with Clients.connect(
+                settings.payment_address, settings.order_address, settings.operator_address
+            ) as clients:
                 times, damage = self._conduct(fleet, clients, settings)
                 return self._judge(clients, times, damage)
 

@@ -161,7 +161,7 @@ def _filter(
 
 
 def _ask(request: Request, which: _Which, payment_address: str | None) -> Asked:
-    with payment_side(resolved_address(payment_address, "payment")) as side:
+    with payment_side(resolved_address(payment_address, "operator")) as side:
         if which.keys:
             return ask_by_keys(side, request, read_keys(which.keys, which.platform))
         return ask_by_filter(side, request, which.chosen, which.limit)

@@ -54,7 +54,7 @@ def list_command(
         due_before=optional_stamp(due_before),
         is_handled=is_handled,
     )
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         schedules, next_page_token = _list(side, request, limit)
     if as_json:
         rows = [message_json(schedule) for schedule in schedules]
@@ -71,7 +71,7 @@ def show_command(
     as_json: AsJson = False,
 ) -> None:
     """Show one payment's notification schedule and all its attempts. Exit code 1: there is none."""
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         (of_payment,) = read_keys([key], platform)
         with missing_is_told():
             request = GetNotifyScheduleRequest(**of_payment._asdict())
@@ -90,7 +90,7 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say why one payment's notification is not sent now, and when it will be. Exit code 1: there is none."""
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         (of_payment,) = read_keys([key], platform)
         with missing_is_told():
             request = ExplainNotifyScheduleRequest(**of_payment._asdict())

@@ -22,7 +22,7 @@ Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its address, grpc
 
 def targets_command(*, payment_address: PaymentAddress = None, as_json: AsJson = False) -> None:
     """List the receivers: backlog, oldest, given up, breaker, paused."""
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         request = ListNotifyTargetsRequest()
         listed = list(pages(side.server, side.schedules.ListNotifyTargets, request, MAX_PAGE_SIZE))
     targets = [target for page in listed for target in page.targets]
@@ -43,7 +43,7 @@ def pause_command(
 ) -> None:
     """Stop sending to a receiver until it is resumed. Schedules grow older meanwhile."""
     request = PauseNotifyTargetRequest(notify_url=target, operator=operator, reason=reason, validate_only=dry_run)
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         answer = side.server.call(side.schedules.PauseNotifyTarget, request)
     _show(answer.target, "would be paused" if dry_run else "is paused", as_json=as_json)
 
@@ -59,7 +59,7 @@ def resume_command(
 ) -> None:
     """Send to a paused receiver again."""
     request = ResumeNotifyTargetRequest(notify_url=target, operator=operator, reason=reason, validate_only=dry_run)
-    with told_failures(), payment_side(resolved_address(payment_address, "payment")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         answer = side.server.call(side.schedules.ResumeNotifyTarget, request)
     _show(answer.target, "would be sent to again" if dry_run else "is sent to again", as_json=as_json)
 

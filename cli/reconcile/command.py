@@ -22,6 +22,7 @@ from cli.reconcile.run import (
     reconcile,
 )
 from cli.reconcile.view import show
+from core.settings import load_settings
 
 
 def reconcile_command(
@@ -68,7 +69,7 @@ def reconcile_command(
     options = ReconcileOptions(grace, since, until, limit, repair, operator, reason, resume)
     with told_failures():
         payment, order = resolved_address(payment_address, "payment"), resolved_address(order_address, "order")
-        with Clients.connect(payment, order) as clients:
+        with Clients.connect(payment, order, load_settings().operator_address) as clients:
             report = _watched(clients, options, as_json=as_json)
     if as_json:
         print_json_line(summary_line(report))

@@ -1,5 +1,6 @@
 """What every process that delivers is made of: payment database, policy, channels, and the delivery that uses them."""
 
+import functools
 import random
 from dataclasses import dataclass
 
@@ -8,7 +9,8 @@ from core.delivery.call import OrderNotifyCaller
 from core.delivery.deliver import Delivery
 from core.logs import Logger
 from core.outbox.policy import OutboxPolicy
-from core.rpc.channels import Channels
+from core.rpc.channels import Channels, open_channel
+from core.rpc.outgoing import NOTHING, Outgoing
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from core.store.durability import warn_if_not_durable
@@ -26,7 +28,11 @@ class Sender:
 
 
 def compose_sender(
-    settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open
+    settings: Settings,
+    clock: Clock,
+    log: Logger,
+    open_database: OpenDatabase = Database.open,
+    outgoing: Outgoing = NOTHING,
 ) -> Sender:
     """The sending parts of these settings.
 
@@ -38,6 +44,6 @@ def compose_sender(
     require_current(database, Schema.PAYMENT)
     warn_if_not_durable(database, log)
     policy = OutboxPolicy.of(settings, random.random)
-    channels = Channels()
+    channels = Channels(functools.partial(open_channel, outgoing=outgoing), outgoing.edition)
     caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)
     return Sender(database, policy, channels, Delivery(database, caller, policy, log))

@@ -4,7 +4,7 @@ A receiver that is back is used within about a second, a silent one is found out
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -12,6 +12,7 @@ import grpc
 
 from core.rpc.connection import Connection
 from core.rpc.deadline import DefaultDeadline
+from core.rpc.outgoing import NOTHING, Outgoing
 from core.rules.notify_url import NotifyUrl
 
 Factory = Callable[[NotifyUrl], grpc.Channel]
@@ -38,26 +39,29 @@ class ChannelTuning:
 DEFAULT_TUNING = ChannelTuning()
 
 
-def open_channel(target: NotifyUrl, tuning: ChannelTuning = DEFAULT_TUNING) -> grpc.Channel:
-    """A channel to `target` that connects when it is first used. `grpcs` trusts the machine's root certificates."""
-    name, options = _dial_name(target), _channel_arguments(tuning)
-    if target.uses_tls:
-        channel = grpc.secure_channel(name, grpc.ssl_channel_credentials(), options)
-    else:
-        channel = grpc.insecure_channel(name, options)
+def open_channel(
+    target: NotifyUrl, tuning: ChannelTuning = DEFAULT_TUNING, outgoing: Outgoing = NOTHING
+) -> grpc.Channel:
+    """A channel to `target` that connects when it is first used, and shows what `outgoing` has to show."""
+    channel = outgoing.channel(target, _dial_name(target), _channel_arguments(tuning))
     return grpc.intercept_channel(channel, DefaultDeadline(tuning.default_deadline))
 
 
 class Channels:
     """The channels of a process, one for each target, opened when first asked for. Safe to use from any thread.
 
-    open_one: opens the channel to a target; tests and simulations pass their own.
+    open_one: opens the channel to a target; tests and simulations pass their own. edition: another object whenever all
+    channels must be made anew, since what they show is not what they should any more.
     """
 
-    def __init__(self, open_one: Factory = open_channel) -> None:
+    def __init__(self, open_one: Factory = open_channel, edition: Callable[[], object] = lambda: None) -> None:
         self._open_one = open_one
+        self._edition = edition
         self._lock = threading.Lock()
         self._connections: dict[str, Connection] = {}
+        self._opened_under = edition()
+        # Calls may still run on them; they are closed with the next ones, or in the end.
+        self._replaced: list[Connection] = []
         self._is_closed = False
 
     def get(self, target: str) -> grpc.Channel:
@@ -80,27 +84,45 @@ class Channels:
         """Close every channel: calls that still run end with CANCELLED, waits with False. May be called again."""
         with self._lock:
             self._is_closed = True
-            connections, self._connections = self._connections, {}
-        for connection in connections.values():
-            connection.unwatch()
-        if connections:
-            # grpc ends the thread that watched a channel within 0.2 s, and gives no sign of it; a channel that is
-            # closed under that thread costs a traceback.
-            threading.Event().wait(_UNWATCH_SECONDS)
-        for connection in connections.values():
-            connection.channel.close()
+            connections = [*self._replaced, *self._connections.values()]
+            self._connections, self._replaced = {}, []
+        _close_all(connections)
 
     def _connection(self, target: str) -> Connection:
         with self._lock:
             if self._is_closed:
                 raise ChannelsClosed(f"no channel to {target}: the channels of this process were closed")
+            outdated = self._set_aside_outdated()
             if target not in self._connections:
                 self._connections[target] = Connection(self._open_one(NotifyUrl.parse(target)))
-            return self._connections[target]
+            connection = self._connections[target]
+        _close_all(outdated)
+        return connection
+
+    def _set_aside_outdated(self) -> Sequence[Connection]:
+        """After a change of what they show: all are replaced. Gives back those of the change before, to be closed."""
+        edition = self._edition()
+        if edition is self._opened_under:
+            return ()
+        self._opened_under = edition
+        outdated, self._replaced = self._replaced, list(self._connections.values())
+        self._connections = {}
+        return outdated
 
 
 class ChannelsClosed(Exception):
     """A channel was asked for after `Channels.close`."""
+
+
+def _close_all(connections: Sequence[Connection]) -> None:
+    for connection in connections:
+        connection.unwatch()
+    if connections:
+        # grpc ends the thread that watched a channel within 0.2 s, and gives no sign of it; a channel that is
+        # closed under that thread costs a traceback.
+        threading.Event().wait(_UNWATCH_SECONDS)
+    for connection in connections:
+        connection.channel.close()
 
 
 def _dial_name(target: NotifyUrl) -> str:

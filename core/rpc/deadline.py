@@ -1,7 +1,7 @@
 """No outgoing call without a deadline. Owns the default; a deadline the caller sets is left alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import grpc
@@ -26,11 +26,13 @@ class DefaultDeadline(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientIn
         return continuation(self._bounded(client_call_details), request)
 
     def _bounded(self, details: grpc.ClientCallDetails) -> grpc.ClientCallDetails:
-        return details if details.timeout is not None else _with_timeout(details, self._seconds)
+        return details if details.timeout is not None else CallDetails.of(details, timeout=self._seconds)
 
 
 @dataclass(frozen=True)
-class _CallDetails(grpc.ClientCallDetails):
+class CallDetails(grpc.ClientCallDetails):
+    """What grpc knows of a call before it is made."""
+
     method: str
     timeout: float | None
     metadata: Any
@@ -38,13 +40,7 @@ class _CallDetails(grpc.ClientCallDetails):
     wait_for_ready: bool | None
     compression: grpc.Compression | None
 
-
-def _with_timeout(details: grpc.ClientCallDetails, seconds: float) -> grpc.ClientCallDetails:
-    return _CallDetails(
-        details.method,
-        seconds,
-        details.metadata,
-        details.credentials,
-        details.wait_for_ready,
-        details.compression,
-    )
+    @classmethod
+    def of(cls, details: grpc.ClientCallDetails, **changes: Any) -> "CallDetails":
+        """The same, with changes."""
+        return cls(**{each.name: getattr(details, each.name) for each in fields(cls)} | changes)

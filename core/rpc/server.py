@@ -10,10 +10,14 @@ import grpc
 from core.clock import Clock
 from core.logs import Logger
 from core.rpc import health
+from core.rpc.access import AccessInterceptor
 from core.rpc.decoding import DecodingInterceptor
 from core.rpc.interceptors import FailureInterceptor
 from core.rpc.pools import WorkerPool
 from core.rpc.reflection import Reflection
+from core.rpc.security import Security
+from core.rpc.tls import server_credentials
+from core.settings import Settings
 
 _LOCALHOST = "127.0.0.1"
 _MAX_PORT = 65_535
@@ -36,6 +40,15 @@ class ServerOptions:
     reuse_port: bool = False
     reflection: bool = True
 
+    @classmethod
+    def of(cls, settings: Settings, workers: int | None = None) -> "ServerOptions":
+        """As these settings say. workers: instead of theirs."""
+        return cls(
+            workers=workers or settings.server_workers,
+            reuse_port=settings.server_shares_port,
+            reflection=settings.shows_services,
+        )
+
 
 class CannotListen(Exception):
     """An address cannot, or must not, be listened on. The message names it and says what to do."""
@@ -50,12 +63,15 @@ class RpcServer:
         clock: Clock,
         options: ServerOptions | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
+        security: Security | None = None,
     ) -> None:
         self._options = options or ServerOptions()
+        self._tls = security.tls if security is not None else None
+        access = [AccessInterceptor(security.policy)] if security is not None and security.policy is not None else []
         self._workers = WorkerPool(self._options.workers, "rpc")
         self._server = grpc.server(
             self._workers,
-            interceptors=[FailureInterceptor(log, clock), *interceptors, DecodingInterceptor()],
+            interceptors=[FailureInterceptor(log, clock), *access, *interceptors, DecodingInterceptor()],
             options=_channel_arguments(self._options),
         )
         self._reflection = Reflection()
@@ -75,19 +91,30 @@ class RpcServer:
     def bind(self, address: str, *, allow_plaintext: bool = False) -> str:
         """Listen on `address` (`host:port`, port 0 for any free one) and give back the address with its port.
 
-        allow_plaintext: even where others than this machine can connect (SPEC 10).
+        With TLS, for clients that show a certificate of the authority. allow_plaintext: without it, even where others
+        than this machine can connect (SPEC 10).
 
         Raises:
-            CannotListen: it is taken, not this machine's, no address, or not loopback without `allow_plaintext`.
+            CannotListen: it is taken, not this machine's, no address, or not loopback without TLS or `allow_plaintext`.
         """
-        host, port = _host_and_port(address)
-        if not (ip_address(host).is_loopback or allow_plaintext):
+        if self._tls is not None:
+            return self._listen(address, server_credentials(self._tls, ask_certificate=True))
+        if not (allow_plaintext or ip_address(_host_and_port(address)[0]).is_loopback):
             raise CannotListen(
                 f"{address} is not a loopback address, and without TLS anybody who reaches it could call: "
-                "listen on 127.0.0.1, or allow plaintext explicitly"
+                "listen on 127.0.0.1, set PAYLATCH_TLS_CERTIFICATE, or allow plaintext by PAYLATCH_ALLOW_PLAINTEXT=true"
             )
-        written_host = f"[{host}]" if ":" in host else host
-        return f"{written_host}:{self._listen(f'{written_host}:{port}')}"
+        return self._listen(address)
+
+    def bind_for_tokens(self, address: str) -> str:
+        """Listen on `address` too, with TLS, for clients that show no certificate but a token; the same services.
+
+        Raises:
+            CannotListen: it is taken, not this machine's, or no address.
+        """
+        if self._tls is None:
+            raise ValueError("tokens have an address of their own only under TLS")
+        return self._listen(address, server_credentials(self._tls, ask_certificate=False))
 
     def start(self) -> None:
         """Serve, and say so."""
@@ -115,13 +142,21 @@ class RpcServer:
         """
         return self._workers.drained(timeout)
 
-    def _listen(self, address: str) -> int:
+    def _listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
+        host, port = _host_and_port(address)
+        written_host = f"[{host}]" if ":" in host else host
         try:
-            return self._server.add_insecure_port(address)
+            bound = self._add_port(f"{written_host}:{port}", credentials)
         except RuntimeError:
             raise CannotListen(
-                f"cannot listen on {address}: another process does, or it is not an address of this machine"
+                f"cannot listen on {written_host}:{port}: another process does, or it is not an address of this machine"
             ) from None
+        return f"{written_host}:{bound}"
+
+    def _add_port(self, address: str, credentials: grpc.ServerCredentials | None) -> int:
+        if credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, credentials)
 
 
 def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:

@@ -26,6 +26,8 @@ _CODES: Mapping[type[errors.PaylatchError], grpc.StatusCode] = MappingProxyType(
     {
         errors.InvalidInput: grpc.StatusCode.INVALID_ARGUMENT,
         errors.MalformedRequest: grpc.StatusCode.INVALID_ARGUMENT,
+        errors.Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+        errors.PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
         errors.NotFound: grpc.StatusCode.NOT_FOUND,
         errors.AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
         errors.NotAllowed: grpc.StatusCode.FAILED_PRECONDITION,

@@ -2,7 +2,9 @@
 
 PaylatchError
 ├── InvalidInput        a field is wrong: all wrong fields are named     INVALID_ARGUMENT
-├── MalformedRequest    the bytes are not the message they should be INVALID_ARGUMENT
+├── MalformedRequest    the bytes are not the message they should be     INVALID_ARGUMENT
+├── Unauthenticated     nothing says who calls                           UNAUTHENTICATED
+├── PermissionDenied    the policy does not grant it to the caller       PERMISSION_DENIED
 ├── NotFound            no such row                                      NOT_FOUND
 ├── AlreadyExists       the key is taken by other content                ALREADY_EXISTS
 ├── NotAllowed          the row's present state forbids it               FAILED_PRECONDITION
@@ -68,6 +70,24 @@ class MalformedRequest(PaylatchError):
         super().__init__(
             "the request is not the message of this method: it was damaged on its way, or made by another contract",
             reason=MALFORMED_REQUEST,
+        )
+
+
+class Unauthenticated(PaylatchError):
+    """Nothing says who calls, or it is not to be believed. Nothing was done."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, reason="UNAUTHENTICATED")
+
+
+class PermissionDenied(PaylatchError):
+    """The policy does not grant the method to the caller. Nothing was done."""
+
+    def __init__(self, caller: str, method: str) -> None:
+        super().__init__(
+            f"the policy of this server does not grant {method} to {caller}",
+            reason="NOT_GRANTED",
+            metadata={"caller": caller, "method": method},
         )
 
 

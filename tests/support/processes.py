@@ -15,7 +15,9 @@ from cli.migrate import migrate_both
 from cli.ports import free_addresses
 from cli.processes import Child, Launch, Program, environment
 from core.clock import SystemClock
+from core.rpc.outgoing import Outgoing
 from core.settings import Settings, load_settings
+from tests.support.logs import Log
 
 BOUND = 30.0
 """Seconds after which a fact that should long be one fails its test; many times what a busy machine needs."""
@@ -133,11 +135,12 @@ class System:
         self.names = {kind: [_numbered(kind, number) for number in range(1, counts[kind] + 1)] for kind in KINDS}
         every = [name for names in self.names.values() for name in names]
         self.addresses = dict(zip(every, free_addresses(len(every)), strict=True))
+        scheme = "grpcs" if "tls_certificate" in settings else "grpc"
         self.overrides = {
             "payment_database_url": payment_url or f"sqlite:///{directory / 'payment.db'}",
             "order_database_url": order_url or f"sqlite:///{directory / 'order.db'}",
             **self._addresses(1),
-            "notify_targets": ",".join(f"grpc://{self.addresses[name]}" for name in self.names["order-server"]),
+            "notify_targets": ",".join(f"{scheme}://{self.addresses[name]}" for name in self.names["order-server"]),
             "log_format": "json",
             **settings,
         }
@@ -166,7 +169,11 @@ class System:
         """
         addresses = self._addresses(number)
         return load_settings(
-            **{**self.overrides, **addresses, "notify_targets": f"grpc://{addresses['order_address']}"}
+            **{
+                **self.overrides,
+                **addresses,
+                "notify_targets": f"{self.settings.scheme}://{addresses['order_address']}",
+            }
         )
 
     def start(self, *names: str, module: str | None = None, **settings: str) -> None:
@@ -193,7 +200,8 @@ class System:
         kind = next(kind for kind, names in self.names.items() if name in names)
         address = self.addresses[name]
         overrides = {**self.overrides, KINDS[kind].address_setting: address, **settings}
-        launch = Launch(environment(overrides), SystemClock(), self.lines.take)
+        shown = Outgoing.of(load_settings(**overrides), SystemClock(), Log().logger)
+        launch = Launch(environment(overrides), SystemClock(), self.lines.take, outgoing=shown)
         return Child(Program(name, module or KINDS[kind].module, address), launch)
 
     def _addresses(self, number: int) -> dict[str, str]:

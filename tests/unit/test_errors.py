@@ -12,13 +12,17 @@ from core.rules.errors import (
     NotFound,
     Overloaded,
     PaylatchError,
+    PermissionDenied,
     Precondition,
+    Unauthenticated,
     Unavailable,
 )
 
 EVERY_ERROR = [
     InvalidInput([FieldViolation("order_no", "is ''"), FieldViolation("amount_minor", "is 0")]),
     MalformedRequest(),
+    Unauthenticated("nothing says who calls"),
+    PermissionDenied("spiffe://shop", "a.B/C"),
     NotFound("there is none", reason="ORDER_NOT_FOUND"),
     AlreadyExists("it is there", reason="ORDER_DIFFERS", metadata={"fields": "amount_minor"}),
     NotAllowed("not now", reason="CLAIMED", violations=[Precondition("LEASE", "alipay/P-1", "is held")]),

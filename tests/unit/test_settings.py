@@ -1,5 +1,6 @@
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -272,3 +273,39 @@ def test_settings_do_not_change_after_they_were_read() -> None:
 
     with pytest.raises(ValueError, match="frozen"):
         settings.notify_max_attempts = 3
+
+
+class TestAccess:
+    TLS: ClassVar = {"TLS_CERTIFICATE": "own.pem", "TLS_KEY": "own.key", "TLS_CA": "ca.pem"}
+
+    def test_all_of_tls_goes_together(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        told = _refused(monkeypatch, TLS_CERTIFICATE="own.pem", TLS_KEY="own.key", POLICY_FILE="policy.toml")
+
+        assert "PAYLATCH_TLS_CA go together: all three, or none" in told
+
+    def test_tls_needs_a_policy(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert "PAYLATCH_POLICY_FILE is not set" in _refused(monkeypatch, **self.TLS)
+
+    @pytest.mark.parametrize("name", ["PAYMENT_TOKEN_ADDRESS", "ORDER_TOKEN_ADDRESS"])
+    def test_tokens_have_an_address_of_their_own_under_tls_only(
+        self, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        told = _refused(monkeypatch, POLICY_FILE="policy.toml", **{name: "127.0.0.1:50061"})
+
+        assert "need PAYLATCH_TLS_CERTIFICATE" in told
+
+    @pytest.mark.parametrize(
+        ("asked", "tls", "shown"),
+        [(None, False, True), (None, True, False), ("true", True, True), ("false", False, False)],
+    )
+    def test_services_are_shown_in_plaintext_and_under_tls_when_asked_for(
+        self, monkeypatch: pytest.MonkeyPatch, asked: str | None, tls: bool, shown: bool
+    ) -> None:
+        for name, value in ({**self.TLS, "POLICY_FILE": "policy.toml"} if tls else {}).items():
+            monkeypatch.setenv(f"PAYLATCH_{name}", value)
+        if asked is not None:
+            monkeypatch.setenv("PAYLATCH_REFLECTION", asked)
+        settings = load_settings()
+
+        assert settings.shows_services is shown
+        assert settings.scheme == ("grpcs" if tls else "grpc")

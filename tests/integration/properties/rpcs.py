@@ -48,7 +48,7 @@ _ONLY: Mapping[str, str] = {
 }
 
 # In the contract of grpc's health service, but not in its Python library.
-_NOT_SERVED = frozenset({"/grpc.health.v1.Health/List"})
+NOT_SERVED = frozenset({"/grpc.health.v1.Health/List"})
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def rpcs_of(channel: grpc.Channel) -> list[Rpc]:
     pool = DescriptorPool(database)
     services = [pool.FindServiceByName(name) for name in database.get_services()]
     rpcs = [Rpc(channel, method) for service in services for method in service.methods]
-    return [rpc for rpc in rpcs if rpc.path not in _NOT_SERVED]
+    return [rpc for rpc in rpcs if rpc.path not in NOT_SERVED]
 
 
 def rows_of(database: Database) -> dict[str, list[Any]]:

@@ -67,6 +67,13 @@ def test_addresses_come_from_the_settings_unless_given(monkeypatch: pytest.Monke
     assert resolved_address("10.0.0.2:1", "order") == "10.0.0.2:1"
 
 
+def test_operators_go_to_their_own_address_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert resolved_address(None, "operator") == "127.0.0.1:50051"
+    monkeypatch.setenv("PAYLATCH_OPERATOR_ADDRESS", "127.0.0.1:50061")
+    assert resolved_address(None, "operator") == "127.0.0.1:50061"
+    assert resolved_address("10.0.0.2:1", "operator") == "10.0.0.2:1"
+
+
 def test_chunks_hold_everything_once_and_none_is_empty() -> None:
     assert list(chunks(range(5), 2)) == [[0, 1], [2, 3], [4]]
     assert list(chunks([], 2)) == []
