@@ -20,7 +20,7 @@ _LOOK_SECONDS = 0.5
 _FIRST = "(SELECT min(finish_time) FROM notify_attempt)"
 _SECONDS = {
     "postgresql": f"extract(epoch FROM max(finish_time) - {_FIRST})",
-    "sqlite": f"(julianday(max(finish_time)) - julianday({_FIRST})) * 86400",
+    "sqlite": f"((julianday(max(finish_time)) - julianday({_FIRST})) * 86400)",
 }
 
 
