@@ -60,7 +60,7 @@ mutations: $(VENV)/.dev ## Break the product on purpose in many ways, and show t
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all
-check: lint types imports proto-check diagrams-check test-slow test faults-quick ## Everything a change must pass; CI runs this
+check: lint types imports proto-check diagrams-check deploy-check test-slow test faults-quick ## Everything a change must pass; CI runs this
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint, and check the format
@@ -105,6 +105,12 @@ diagrams-check: $(VENV)/.dev ## Check the drawn life cycles against the code
 .PHONY: endurance
 endurance: $(VENV)/.dev ## Drain a million notifications on PostgreSQL and see that the tables stay healthy (ARGS=--rows …)
 	$(BIN)/python -m benchmarks.endurance $(ARGS)
+
+.PHONY: deploy-check
+deploy-check: $(VENV)/.dev ## Lint the Dockerfile and the manifests
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/yamllint --strict deploy
+	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
 ## Setting up
 

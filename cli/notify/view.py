@@ -17,6 +17,9 @@ from paylatch.payment.v1.notify_schedule_pb2 import NotifyAttempt, NotifySchedul
 from paylatch.payment.v1.notify_schedule_service_pb2 import ExplainNotifyScheduleResponse, GetNotifyScheduleResponse
 from paylatch.payment.v1.notify_target_pb2 import NotifyTarget
 
+SHOWN = 20
+"""Schedules listed of an act on many."""
+
 
 def show_list(schedules: Sequence[NotifySchedule], next_page_token: str, console: Console) -> None:
     """Draw a list, and say how to go on."""
@@ -44,12 +47,14 @@ def show_one(answer: GetNotifyScheduleResponse, console: Console) -> None:
 
 
 def show_asked(act: str, asked: Asked, console: Console, *, dry_run: bool) -> None:
-    """Draw what became of each schedule, and how many changed."""
+    """Draw what became of the schedules, refusals first and not more than a person reads, and how many changed."""
     if asked.results:
         drawn = table("payment", "result", "next")
-        for result in asked.results:
+        for result in sorted(asked.results, key=lambda result: not result.HasField("error"))[:SHOWN]:
             drawn.add_row(*texts([key_of(result), *_became(result)]), style="red" if result.HasField("error") else None)
         console.print(drawn)
+    if len(asked.results) > SHOWN:
+        say(console, f"… and {len(asked.results) - SHOWN:,} more, not listed here: --json lists all")
     would = "would change" if dry_run else "changed"
     say(console, f"{act}: {asked.changed_count:,} of {count(len(asked.results), 'schedule')} {would}")
 
@@ -75,7 +80,9 @@ def show_explained(answer: ExplainNotifyScheduleResponse, console: Console) -> N
             drawn.add_row(*texts([enum_text(enums.HindranceKind, one.kind), until, one.description]))
         console.print(drawn)
     else:
-        say(console, "Nothing hinders it: it goes with one of the next polls.")
+        due_for = _since(answer.schedule.next_notify_time, answer.read_time)
+        say(console, f"Nothing hinders it, and it has been due for {due_for}: a scheduler takes it with its next poll.")
+        say(console, "If that time grows, no scheduler works: start one.")
     if answer.planned_attempts:
         drawn = table("attempt", "planned", "earliest", "latest", title="If each fails", right=("attempt",))
         for attempt in answer.planned_attempts:
@@ -102,7 +109,11 @@ def say_target(target: NotifyTarget, became: str, console: Console) -> None:
 def _age(target: NotifyTarget, now: Timestamp) -> str:
     if not target.HasField("oldest_create_time"):
         return ""
-    return str(timedelta(seconds=max(0, now.seconds - target.oldest_create_time.seconds)))
+    return _since(target.oldest_create_time, now)
+
+
+def _since(time: Timestamp, now: Timestamp) -> str:
+    return str(timedelta(seconds=max(0, now.seconds - time.seconds)))
 
 
 def _breaker(target: NotifyTarget) -> str:

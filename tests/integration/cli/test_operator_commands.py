@@ -49,7 +49,7 @@ def test_explain_says_why_and_when(both: BothServers, clock: TestClock) -> None:
     both.create("A")
     both.report("A")
     told = _invoke(notify_app, both, "explain", "card/A")
-    assert "Nothing hinders it: it goes with one of the next polls." in told.stdout
+    assert "Nothing hinders it, and it has been due for 0:00:00: a scheduler takes it" in told.stdout
     assert [line.split()[0] for line in told.stdout.splitlines() if line.strip()[:1].isdigit()][-1] == "10"
 
     _given_up(both, clock, "B")
@@ -92,6 +92,18 @@ def test_a_requeue_can_be_released_bit_by_bit(both: BothServers, clock: TestCloc
     both.scheduler.retry.run_once(_target(both))
     listed = _json(notify_app, both, "list")["schedules"]
     assert sorted(row["status"] for row in listed) == ["SCHEDULE_STATUS_NOTIFYING"] * 2 + ["SCHEDULE_STATUS_SUCCESS"]
+
+
+def test_of_an_act_on_many_no_more_is_listed_than_a_person_reads_and_refusals_come_first(
+    both: BothServers, clock: TestClock
+) -> None:
+    codes = [f"A{number:02d}" for number in range(30)]
+    _given_up(both, clock, *codes)
+    keys = [f"card/{code}" for code in [*codes, "nobody"]]
+    told = _invoke(notify_app, both, "retry", "--action", "requeue", *WHO_AND_WHY, *keys)
+    listed = [line.split()[0] for line in told.stdout.splitlines() if line.startswith("  card/")]
+    assert listed == ["card/nobody", *keys[:19]]
+    assert "… and 11 more, not listed here: --json lists all\nrequeue: 30 of 31 schedules changed\n" in told.stdout
 
 
 def test_a_paused_target_holds_everything_back_until_it_is_resumed(both: BothServers, clock: TestClock) -> None:
