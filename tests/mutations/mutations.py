@@ -113,6 +113,13 @@ MUTATIONS: Sequence[Mutation] = (
         "    if False:",
     ),
     _one(
+        "believe a success from before a reopening",
+        "a payment that the restored order database lacks is marked delivered again",
+        "core/outbox/record.py",
+        "    return is_same and claimed.attempt > row.reopened_attempt",
+        "    return is_same",
+    ),
+    _one(
         "forget lapses in the ledger",
         "attempts that killed their sender are nowhere to be seen",
         "core/outbox/lapse.py",

@@ -27,7 +27,7 @@ _REPEATED = frozenset(
         Fault.COMMIT_FAILS_DURABLE,
     }
 )
-_SHAPE = Shape(max_attempts=3)
+_SHAPE = Shape(payment_servers=2, max_attempts=3)
 _STEP = 0.25
 
 

@@ -7,9 +7,12 @@ each boundary.
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from paylatch.payment.v1 import payment_enums_pb2 as payment_enums
 from tests.simulation.customers import ACCEPTED, FAILED, GOODS, VOUCHER, Customers, Operator, Payment
+from tests.simulation.processes import Process
 from tests.simulation.watch import FAILED as GIVEN_UP
 from tests.simulation.watch import NOTIFYING, ScheduleRow
+from tests.simulation.watch import SUCCESS as DELIVERED
 from tests.simulation.world import LEASE, World
 
 AMOUNT = 1_234
@@ -137,7 +140,7 @@ def a_late_failure_meets_another_claim(world: World, customers: Customers, opera
         customers.create_payment(_payment(world))
         world.network.cut.add(world.targets[0])
         customers.report(_payment(world))
-        sender = world.processes["payment-1"]
+        sender = _sender(world)
         sender.frozen_until = world.turns.now + 60
         while not any(_is_with_a_scheduler_or_done(row) for row in world.watch.payment.schedules.values()):
             world.turns.pause(0.25)
@@ -150,6 +153,35 @@ def a_late_failure_meets_another_claim(world: World, customers: Customers, opera
 
 def _is_with_a_scheduler_or_done(row: ScheduleRow) -> bool:
     return row.status != NOTIFYING or (row.claimed_by or "").startswith("scheduler")
+
+
+def the_order_database_is_restored(world: World, customers: Customers, operator: Operator) -> None:
+    """It lacks an acknowledged payment: an operator reopens it, and what a late sender knew before proves nothing."""
+
+    def tell() -> None:
+        payment = _payment(world)
+        customers.order("O-1", AMOUNT, ITEMS)
+        customers.create_payment(payment)
+        backup = world.back_up_orders()
+        customers.report(payment)
+        sender = _sender(world)
+        sender.frozen_until = world.turns.now + 60
+        while any(row.status != DELIVERED for row in world.watch.payment.schedules.values()):
+            operator.requeue_failed()
+            world.turns.pause(0.25)
+        world.restore_orders(backup)
+        while payment.key in world.watch.forgotten:
+            operator.retry(payment_enums.RETRY_ACTION_REOPEN, [payment.key])
+        world.turns.thaw(sender)
+
+    customers.begin(tell)
+
+
+def _sender(world: World) -> Process:
+    """Who makes the first attempt; any payment server, if that is over."""
+    holders = {row.claimed_by for row in world.watch.payment.schedules.values()}
+    servers = [world.processes[address] for address in world.payment_addresses]
+    return next((server for server in servers if server.name in holders), servers[0])
 
 
 def two_payments_of_one_order(world: World, customers: Customers, operator: Operator) -> None:
@@ -257,6 +289,7 @@ SCENARIOS: Mapping[str, Scenario] = MappingProxyType(
             the_order_server_is_away,
             a_sender_is_frozen_longer_than_its_lease,
             a_late_failure_meets_another_claim,
+            the_order_database_is_restored,
             two_payments_of_one_order,
             another_amount_is_accepted,
             a_cancelled_order_is_paid,

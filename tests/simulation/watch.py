@@ -129,7 +129,11 @@ class OrderSide:
 
 
 class Watch:
-    """See the module. alarms: keys whose giving up was raised as an alarm. stock: the units of each sku at first."""
+    """See the module.
+
+    alarms: keys whose giving up was raised as an alarm. stock: the units of each sku at first. forgotten: payments that
+    the order side had before its database was restored, until they are reopened.
+    """
 
     def __init__(
         self, files: Mapping[str, Path], time: DatabaseTime, policy: OutboxPolicy, retention: timedelta
@@ -145,12 +149,18 @@ class Watch:
         self.stock: dict[str, int] = {}
         self.commits = 0
         self.purged = 0
+        self.forgotten: set[Key] = set()
         self._called: set[tuple[str, Key]] = set()
 
     def close(self) -> None:
         """Give the files back."""
         for connection in self._connections.values():
             connection.close()
+
+    def order_side_restored(self) -> None:
+        """From here on the order side is judged by what its backup had."""
+        before, self.order = self.order, self._read_order()
+        self.forgotten |= before.notifies.keys() - self.order.notifies.keys()
 
     def called(self, process_name: str, keys: Iterable[Key]) -> None:
         """A sender begins a call: its attempt counts from now on, whatever comes of it (SPEC 7)."""
@@ -248,8 +258,9 @@ class Watch:
         require(set(scheduled) <= settled, "atomic triple", "schedules", scheduled, "settled", settled)
         for id_, (status, disposition) in now.results.items():
             notify = self.order.notifies.get(now.payments[id_].key)
-            answered = notify.disposition if notify else None
-            require(status != 2 or disposition == answered, "no false acknowledgement", now.payments[id_], notify)
+            if status == 2 and now.payments[id_].key not in self.forgotten:
+                answered = notify.disposition if notify else None
+                require(disposition == answered, "no false acknowledgement", now.payments[id_], notify)
 
     def _purged(self, before: PaymentSide) -> set[int]:
         """Payments whose schedule was gone before, or was finished for longer than the retention."""
@@ -281,7 +292,7 @@ class Watch:
         status, _ = self.payment.results[row.payment_id]
         require((row.status == SUCCESS) == (status == 2), "atomic triple", "schedule", row, "result", status)
         if row.status == SUCCESS:
-            require(key in self.order.notifies, "no false acknowledgement", row)
+            require(key in self.order.notifies or key in self.forgotten, "no false acknowledgement", row)
         if row.status == FAILED:
             require(row.last_message or row.handled_time, "visibly open", row, "has no reason")
             require(self.alarms[key] or row.handled_time, "visibly open", row, "was given up without an alarm")
@@ -297,6 +308,8 @@ class Watch:
         """What holds of a change of a row."""
         require((old.status, row.status) in SCHEDULE_MOVES, "life cycle", old, "became", row)
         acts = {action for _, action, *key in actions if tuple(key) == old.key}
+        if row.status == NOTIFYING:
+            self.forgotten.discard(row.key)
         if old.status != NOTIFYING and row.status == NOTIFYING:
             wanted = "requeue" if old.status == FAILED else "reopen"
             require(wanted in acts, "life cycle", old, "became", row, "without an operator's", wanted)

@@ -3,9 +3,11 @@
 Owns which processes there are, and that those that died are started again.
 """
 
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -124,6 +126,19 @@ class World:
     def later(self, after: float, run: Callable[[], object]) -> None:
         """Do something of the world's own, `after` seconds from now."""
         self.turns.spawn(self.reality, run, after)
+
+    def back_up_orders(self) -> sqlite3.Connection:
+        """A backup of the order database as it is now."""
+        backup = sqlite3.connect(":memory:")
+        with closing(sqlite3.connect(self._files["order"])) as orders:
+            orders.backup(backup)
+        return backup
+
+    def restore_orders(self, backup: sqlite3.Connection) -> None:
+        """Put a backup in the place of the order database."""
+        with closing(backup), closing(sqlite3.connect(self._files["order"])) as orders:
+            backup.backup(orders)
+        self.watch.order_side_restored()
 
     def heal(self) -> None:
         """Nothing goes wrong from here on, and every process runs."""
