@@ -14,9 +14,9 @@ from cli.output import (
     count,
     enum_text,
     message_json,
-    missing_is_told,
     money,
     print_json,
+    refusal_is_told,
     say,
     stamp_text,
     table,
@@ -80,7 +80,7 @@ def resolve_command(
     order_address: OrderAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close a payment exception with a reason. Exit code 1: there is none."""
+    """Close a payment exception with a reason. Exit code 1: there is none, or it cannot be closed so; see why."""
     with told_failures(), order_side(resolved_address(order_address, "order")) as side:
         (of_payment,) = read_keys([key], platform)
         request = ResolvePaymentExceptionRequest(
@@ -90,7 +90,7 @@ def resolve_command(
             reason=reason,
             validate_only=dry_run,
         )
-        with missing_is_told():
+        with refusal_is_told():
             answer = side.server.call(side.orders.ResolvePaymentException, request)
     if as_json:
         print_json(message_json(answer))

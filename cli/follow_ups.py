@@ -13,8 +13,8 @@ from cli.output import (
     count,
     enum_text,
     message_json,
-    missing_is_told,
     print_json,
+    refusal_is_told,
     say,
     stamp_text,
     table,
@@ -74,7 +74,7 @@ def retry_command(
     request = RetryOrderFollowUpRequest(
         order_no=order_no, name=name, sku=sku, operator=operator, reason=reason, validate_only=dry_run
     )
-    with told_failures(), order_side(resolved_address(order_address, "order")) as side, missing_is_told():
+    with told_failures(), order_side(resolved_address(order_address, "order")) as side, refusal_is_told():
         answer = side.server.call(side.orders.RetryOrderFollowUp, request)
     _tell(answer.order_follow_up, dry_run=dry_run, as_json=as_json)
     raise typer.Exit(ExitCode.OK if answer.order_follow_up.HasField("resolution") else ExitCode.NOT_ALL)
@@ -92,11 +92,14 @@ def resolve_command(
     order_address: OrderAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Close a follow-up that is not needed any more, or was done by hand. Exit code 1: there is none."""
+    """Close a follow-up that is not needed any more, or was done by hand.
+
+    Exit code 1: there is none, or it is closed already.
+    """
     request = ResolveOrderFollowUpRequest(
         order_no=order_no, name=name, sku=sku, operator=operator, reason=reason, validate_only=dry_run
     )
-    with told_failures(), order_side(resolved_address(order_address, "order")) as side, missing_is_told():
+    with told_failures(), order_side(resolved_address(order_address, "order")) as side, refusal_is_told():
         answer = side.server.call(side.orders.ResolveOrderFollowUp, request)
     _tell(answer.order_follow_up, dry_run=dry_run, as_json=as_json)
 

@@ -23,7 +23,7 @@ from rich.text import Text
 from cli.clients import CallFailed, CannotRun
 from core.rpc.translate import from_timestamp
 from core.rules.limits import clean_text
-from core.rules.outcome import NOT_FOUND
+from core.rules.outcome import FAILED_PRECONDITION, NOT_FOUND
 from core.settings import BadSetting
 
 
@@ -68,12 +68,12 @@ def told_failures() -> Iterator[None]:
 
 
 @contextmanager
-def missing_is_told() -> Iterator[None]:
-    """Tell on standard error that there is no such row, and end the command: it ran, and that is its answer."""
+def refusal_is_told() -> Iterator[None]:
+    """Tell on standard error that there is no such row, or that it is past that: it ran, and this is its answer."""
     try:
         yield
     except CallFailed as failure:
-        if failure.code != NOT_FOUND:
+        if failure.code not in {NOT_FOUND, FAILED_PRECONDITION}:
             raise
         tell_failure(failure)
         raise typer.Exit(ExitCode.NOT_ALL) from failure

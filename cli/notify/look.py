@@ -17,7 +17,7 @@ from cli.notify.choices import (
     OfTarget,
 )
 from cli.options import AsJson, PaymentAddress, Platform, optional_stamp, read_keys, resolved_address
-from cli.output import console, message_json, missing_is_told, print_json, told_failures
+from cli.output import console, message_json, print_json, refusal_is_told, told_failures
 from core.rules.limits import MAX_BATCH
 from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
 from paylatch.payment.v1.notify_schedule_service_pb2 import (
@@ -73,7 +73,7 @@ def show_command(
     """Show one payment's notification schedule and all its attempts. Exit code 1: there is none."""
     with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         (of_payment,) = read_keys([key], platform)
-        with missing_is_told():
+        with refusal_is_told():
             request = GetNotifyScheduleRequest(**of_payment._asdict())
             answer = side.server.read(side.schedules.GetNotifySchedule, request)
     if as_json:
@@ -92,7 +92,7 @@ def explain_command(
     """Say why one payment's notification is not sent now, and when it will be. Exit code 1: there is none."""
     with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         (of_payment,) = read_keys([key], platform)
-        with missing_is_told():
+        with refusal_is_told():
             request = ExplainNotifyScheduleRequest(**of_payment._asdict())
             answer = side.server.read(side.schedules.ExplainNotifySchedule, request)
     if as_json:

@@ -7,7 +7,7 @@ import typer
 from cli.clients import payment_side
 from cli.notify import view
 from cli.options import AsJson, DryRun, Operator, PaymentAddress, Reason, resolved_address
-from cli.output import console, message_json, print_json, told_failures
+from cli.output import console, message_json, print_json, refusal_is_told, told_failures
 from cli.reconcile.sides import pages
 from core.rules.limits import MAX_PAGE_SIZE
 from paylatch.payment.v1.notify_schedule_service_pb2 import (
@@ -41,9 +41,12 @@ def pause_command(
     payment_address: PaymentAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Stop sending to a receiver until it is resumed. Schedules grow older meanwhile."""
+    """Stop sending to a receiver until it is resumed. Schedules grow older meanwhile.
+
+    Exit code 1: it is paused already, or there is no such receiver.
+    """
     request = PauseNotifyTargetRequest(notify_url=target, operator=operator, reason=reason, validate_only=dry_run)
-    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side, refusal_is_told():
         answer = side.server.call(side.schedules.PauseNotifyTarget, request)
     _show(answer.target, "would be paused" if dry_run else "is paused", as_json=as_json)
 
@@ -57,9 +60,9 @@ def resume_command(
     payment_address: PaymentAddress = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send to a paused receiver again."""
+    """Send to a paused receiver again. Exit code 1: it is not paused, or there is no such receiver."""
     request = ResumeNotifyTargetRequest(notify_url=target, operator=operator, reason=reason, validate_only=dry_run)
-    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
+    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side, refusal_is_told():
         answer = side.server.call(side.schedules.ResumeNotifyTarget, request)
     _show(answer.target, "would be sent to again" if dry_run else "is sent to again", as_json=as_json)
 

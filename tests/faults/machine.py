@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import Lines, eventually
+from tests.support.lines import Lines
+from tests.support.processes import BOUND, eventually
 
 _DISK_BYTES = 64 * 1024 * 1024
 _CHUNK = bytes(4_096)
@@ -25,7 +26,7 @@ def failing_syncs(process: int) -> Iterator[Callable[[], int]]:
     inject = "fsync,fdatasync:error=EIO:when=1"
     command = ["strace", "-f", "-p", str(process), "-e", "trace=fsync,fdatasync", "-e", f"inject={inject}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, errors="replace") as strace:
-        lines = Lines()
+        lines = Lines(BOUND)
         reader = threading.Thread(target=_read, args=(strace, lines), daemon=True)
         reader.start()
         try:

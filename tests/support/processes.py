@@ -1,15 +1,13 @@
 """Real processes for acceptance tests: whole systems, single ones, commands. Waits on facts, each within a bound."""
 
-import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 from cli.migrate import migrate_both
 from cli.ports import free_addresses
@@ -17,6 +15,7 @@ from cli.processes import Child, Launch, Program, environment
 from core.clock import SystemClock
 from core.rpc.outgoing import Outgoing
 from core.settings import Settings, load_settings
+from tests.support.lines import Lines
 from tests.support.logs import Log
 
 BOUND = 30.0
@@ -71,47 +70,6 @@ def all_along(fact: Callable[[], bool], seconds: float) -> None:
         time.sleep(_GENTLE_POLL_SECONDS)
 
 
-class Lines:
-    """What processes wrote, line by line, as it comes. Log events are JSON."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._lines: list[tuple[str, str]] = []
-
-    def take(self, process: str, line: str) -> None:
-        """One more line. From any thread."""
-        with self._changed:
-            self._lines.append((process, line))
-            self._changed.notify_all()
-
-    def of(self, process: str) -> list[str]:
-        """All a process wrote so far."""
-        with self._changed:
-            return [line for name, line in self._lines if name == process]
-
-    def events(self, process: str, *names: str) -> list[dict[str, Any]]:
-        """The log events of these names that a process wrote so far."""
-        return [parsed for line in self.of(process) if (parsed := _parsed(line)).get("event") in names]
-
-    def errors(self) -> list[tuple[str, str]]:
-        """Whatever any process wrote so far that is an error, or no log event at all."""
-        with self._changed:
-            lines = list(self._lines)
-        return [(name, line) for name, line in lines if _parsed(line).get("level", "error") == "error"]
-
-    def last(self, count: int = 50) -> str:
-        """What was written last, for a person."""
-        with self._changed:
-            return "\n".join(f"{name} | {line}" for name, line in self._lines[-count:])
-
-    def wait_for(self, process: str, *names: str, bound: float = BOUND) -> dict[str, Any]:
-        """The first log event of one of these names that a process wrote, or writes."""
-        with self._changed:
-            came = self._changed.wait_for(lambda: self.events(process, *names), bound)
-            assert came, f"{process} wrote no {' or '.join(names)} within {bound:g} s: {self.of(process)[-10:]}"
-            return came[0]
-
-
 class System:
     """The processes of a test, none of them started yet, their databases migrated, each on a port of its own.
 
@@ -145,7 +103,7 @@ class System:
             **settings,
         }
         self.settings = load_settings(**self.overrides)
-        self.lines = Lines()
+        self.lines = Lines(BOUND)
         self._children: dict[str, Child] = {}
         for _ in migrate_both(self.settings):
             pass
@@ -245,11 +203,3 @@ def _names(process: Path, text: bytes) -> bool:
         return text in (process / "environ").read_bytes()
     except OSError:
         return False
-
-
-def _parsed(line: str) -> dict[str, Any]:
-    try:
-        parsed = json.loads(line)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}

@@ -117,7 +117,8 @@ def test_a_paused_target_holds_everything_back_until_it_is_resumed(both: BothSer
     assert "closed" in line
     assert "by ana: seen to it" in line
 
-    assert _invoke(notify_app, both, "pause", _target(both), *WHO_AND_WHY).exit_code == 2
+    again = _invoke(notify_app, both, "pause", _target(both), *WHO_AND_WHY)
+    assert (again.exit_code, "TARGET_PAUSED" in again.stderr) == (1, True)
     assert _invoke(notify_app, both, "resume", _target(both), *WHO_AND_WHY).exit_code == 0
     both.deliver()
     assert both.order("A").order_status == ORDER_STATUS_PAID
