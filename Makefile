@@ -136,7 +136,7 @@ $(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.dev: requirements-dev.txt requirements-tracing.txt $(VENV)/.runtime
 	@echo 'Installing what the tests and checks need'
 	@$(PIP) install --no-deps --requirement requirements-dev.txt
 	@$(PIP) check

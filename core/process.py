@@ -32,7 +32,7 @@ def run_process(name: str, serve: Serve) -> int:
     log = make_logger(name, settings.log_format, settings.log_level)
     try:
         return serve(settings, SystemClock(), log)
-    except BadSetting as error:  # a file that a setting names
+    except BadSetting as error:
         return _refuse(name, error, BAD_SETTING)
     except (WrongSchema, CannotListen) as error:
         return _refuse(name, error, COULD_NOT_SERVE)

@@ -100,6 +100,10 @@ class Settings(BaseSettings):
     payment_address: Address = "127.0.0.1:50051"
     order_address: Address = "127.0.0.1:50052"
     scheduler_address: Address = "127.0.0.1:50053"
+    payment_metrics_address: Address | None = None
+    order_metrics_address: Address | None = None
+    scheduler_metrics_address: Address | None = None
+    health_grace: Duration = timedelta(seconds=15)
     allow_plaintext: bool = Field(default=False, description="serve without TLS on addresses that are not loopback")
     tls_certificate: Path | None = None
     tls_key: Path | None = None
@@ -114,6 +118,7 @@ class Settings(BaseSettings):
     )
     server_processes: int = Field(default=1, ge=1, le=64)
     server_shares_port: bool = Field(default=False, description="set by a server for its own processes")
+    server_process_number: int = Field(default=0, ge=0, le=63, description="the same: which of them it is, from 0")
     server_workers: int = Field(default=32, ge=1, le=1_024)
 
     notify_targets: Targets = ("grpc://127.0.0.1:50052",)
@@ -136,6 +141,8 @@ class Settings(BaseSettings):
     scheduler_poll_interval: Duration = timedelta(seconds=1)
     call_deadline: Duration = timedelta(seconds=30)
     stop_bound: Duration = timedelta(seconds=15)
+    trace_file: Path | None = Field(default=None, description="append spans to this file, as lines of JSON")
+    trace_otlp: bool = Field(default=False, description="send spans by OTLP, to where OTEL_EXPORTER_OTLP_… says")
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 

@@ -96,7 +96,7 @@ class Workers:
         self._ask_stop = ask_stop
         self._stopping = threading.Event()
         self._ended: SimpleQueue[subprocess.Popen[bytes] | None] = SimpleQueue()
-        self._running: set[subprocess.Popen[bytes]] = set()
+        self._running: dict[subprocess.Popen[bytes], int] = {}
         # A worker dies with the thread that started it (core.child): this one lives as long as the process.
         self._keeper = threading.Thread(target=self._keep, name="workers", daemon=True)
 
@@ -113,29 +113,29 @@ class Workers:
 
     def _keep(self) -> None:
         """Keep `count` of them running until told to stop, and end when the last has ended."""
-        for _ in range(self._count):
-            self._start_one()
+        for number in range(self._count):
+            self._start_one(number)
         while ended := self._ended.get():
-            self._running.discard(ended)
-            self._replace(ended)
+            self._replace(ended, self._running.pop(ended))
         for worker in self._running:
             worker.send_signal(signal.SIGTERM)
         for worker in self._running:
             worker.wait()
 
-    def _replace(self, ended: "subprocess.Popen[bytes]") -> None:
+    def _replace(self, ended: "subprocess.Popen[bytes]", number: int) -> None:
         if self._stopping.is_set():
             return
         self._log.warning("process.worker_ended", pid=ended.pid, exit_code=ended.returncode)
         if ended.returncode in {COULD_NOT_SERVE, BAD_SETTING}:
             self._ask_stop("a worker cannot serve", ended.returncode)
         elif not self._stopping.wait(START_PAUSE.total_seconds()):
-            self._start_one()
+            self._start_one(number)
 
-    def _start_one(self) -> None:
+    def _start_one(self, number: int) -> None:
+        environment = {**self._environment, "PAYLATCH_SERVER_PROCESS_NUMBER": str(number)}
         # A group of its own: Ctrl-C reaches this process only, which stops them in order.
-        worker = subprocess.Popen(self._command, env=dict(self._environment), process_group=0)
-        self._running.add(worker)
+        worker = subprocess.Popen(self._command, env=environment, process_group=0)
+        self._running[worker] = number
         threading.Thread(target=self._await_end, args=(worker,), name=f"worker {worker.pid}", daemon=True).start()
 
     def _await_end(self, worker: "subprocess.Popen[bytes]") -> None:

@@ -18,9 +18,11 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
     address = composed.server.bind(settings.order_address, allow_plaintext=settings.allow_plaintext)
     if settings.order_token_address is not None:
         composed.server.bind_for_tokens(settings.order_token_address)
+    composed.monitor.listen(settings.order_metrics_address, settings)
 
     def start() -> None:
         composed.server.start()
+        composed.monitor.start()
         log.info("process.serving", address=address)
 
     return run_until_signal(log, composed.stop_steps(settings.stop_bound), start=start)

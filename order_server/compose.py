@@ -9,18 +9,24 @@ from datetime import timedelta
 
 from core.clock import Clock
 from core.logs import Logger
+from core.monitor.monitor import MONITOR_SECONDS, Monitor
+from core.monitor.open_telemetry import TRACES_SECONDS, open_telemetry
+from core.monitor.vitals import Bounds, Vitals
 from core.rpc.lifecycle import StopStep
 from core.rpc.security import Security
 from core.rpc.server import RpcServer, ServerOptions
+from core.rpc.watching import call_observers
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from core.store.durability import warn_if_not_durable
 from core.store.migrate import Schema, require_current
+from core.telemetry.telemetry import Telemetry
 from order_server import order_notify_service, order_service
 from order_server.follow_ups import FollowUp, FollowUps
 from order_server.issue_vouchers import IssueVouchers
 from order_server.notifies import OrderPaymentNotifies
 from order_server.notify_log import NotifyLog
+from order_server.open_items import tell_what_is_open
 from order_server.order_changes import OrderChanges
 from order_server.order_follow_ups import OrderFollowUps
 from order_server.order_notify import OrderNotify
@@ -44,14 +50,18 @@ class OrderServer:
     database: Database
     order_notify: OrderNotify
     server: RpcServer
+    telemetry: Telemetry
+    monitor: Monitor
 
     def stop_steps(self, bound: timedelta) -> Sequence[StopStep]:
         """Refuse new calls, finish handlers, which may still commit, then close what they used."""
         seconds = bound.total_seconds()
         return [
+            StopStep("monitor", MONITOR_SECONDS, self.monitor.stop),
             StopStep("calls", seconds + 2, lambda: self.server.stop(seconds)),
             StopStep("handlers", seconds, lambda: self.server.drained(seconds)),
             StopStep("database", 2, self.database.close),
+            StopStep("traces", TRACES_SECONDS, self.telemetry.tracing.close),
         ]
 
 
@@ -66,14 +76,16 @@ def compose(
 
     Raises:
         WrongSchema: the order database is not at this version's schema.
+        BadSetting: tracing is asked for and cannot be had.
     """
     security = Security.of(settings, clock, log)
+    telemetry = open_telemetry("order-server", settings, settings.order_metrics_address, clock, log)
     database = open_database(settings.order_database_url, clock)
     require_current(database, Schema.ORDER)
     warn_if_not_durable(database, log)
     running = FollowUps(follow_ups, database.dialect.failure, log)
     changes = OrderChanges(running)
-    order_notify = OrderNotify(database, changes, NotifyLog(log))
+    order_notify = OrderNotify(database, changes, NotifyLog(log, telemetry.metrics))
     service = OrderService(
         Orders(database, changes, log),
         PaymentExceptions(database, changes, log),
@@ -82,11 +94,15 @@ def compose(
         Stock(database, log),
         log,
     )
-    server = RpcServer(log, clock, ServerOptions.of(settings), security=security)
+    observers = call_observers(telemetry)
+    server = RpcServer(log, clock, ServerOptions.of(settings), security=security, observers=observers)
     server.add(
         add_OrderNotifyServiceServicer_to_server,
-        OrderNotifyService(order_notify, log),
+        OrderNotifyService(order_notify, log, telemetry.tracing),
         order_notify_service.SERVICE_NAME,
     )
     server.add(add_OrderServiceServicer_to_server, service, order_service.SERVICE_NAME)
-    return OrderServer(database, order_notify, server)
+    tell_what_is_open(telemetry.metrics, database, [follow_up.name for follow_up in follow_ups])
+    vitals = Vitals([server.health], database, clock, log, Bounds.of(settings))
+    monitor = Monitor(telemetry.metrics, vitals, server, database)
+    return OrderServer(database, order_notify, server, telemetry, monitor)

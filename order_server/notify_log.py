@@ -10,16 +10,24 @@ from collections.abc import Sequence
 from core.logs import Logger
 from core.rules.codes import Disposition
 from core.rules.errors import AlreadyExists, NotFound, PaylatchError
+from core.telemetry.catalogue import ANSWERS
+from core.telemetry.metrics import NO_METRICS, Metrics
 from order_server.ledger import Notified
 from order_server.rules import Notification
 
+_REPEATED, _CONFLICT, _NOT_FOUND, _FAILED = "repeated", "content_conflict", "order_not_found", "failed"
+_ANSWERS = (*(disposition.name.lower() for disposition in Disposition), _REPEATED, _CONFLICT, _NOT_FOUND, _FAILED)
+
 
 class NotifyLog:
-    """Tells what became of each notification of a batch, once it is committed."""
+    """Tells what became of each notification of a batch, once it is committed, and counts it."""
 
-    def __init__(self, log: Logger) -> None:
+    def __init__(self, log: Logger, metrics: Metrics = NO_METRICS) -> None:
         # Bound once: an unbound structlog logger is put together anew at every line.
         self._log = log.bind()
+        self._metrics = metrics
+        for answer in _ANSWERS:
+            metrics.count(ANSWERS, answer, by=0)
         self._tells_all = self._log.is_enabled_for(logging.DEBUG)
 
     def answers(self, notifications: Sequence[Notification], answers: Sequence[Notified | Exception]) -> None:
@@ -32,6 +40,9 @@ class NotifyLog:
                 self._notified(notification, answer, successes)
         if successes:
             self._log.info("order_notify.batch", items=len(notifications), **successes)
+        if self._metrics.is_on:
+            for name, count in Counter(map(_name_of, answers)).items():
+                self._metrics.count(ANSWERS, name, by=count)
 
     def split(self, items: int, error: Exception) -> None:
         """Log that a batch failed as a whole and is run again one by one."""
@@ -72,3 +83,18 @@ class NotifyLog:
             outcome=notification.outcome.name,
             **more,
         )
+
+
+def _name_of(answer: Notified | Exception) -> str:
+    """What the answer is counted as."""
+    match answer:
+        case AlreadyExists():
+            return _CONFLICT
+        case NotFound():
+            return _NOT_FOUND
+        case Notified(is_repeated=True):
+            return _REPEATED
+        case Notified():
+            return answer.disposition.name.lower()
+        case _:
+            return _FAILED

@@ -12,7 +12,7 @@ _OUTCOMES = {
 }
 
 
-def notification_of(payment: Row, notify_url: str | None = None) -> Notification:
+def notification_of(payment: Row, notify_url: str | None = None, *, trace_context: str | None = None) -> Notification:
     """The notification of a settled `payment`, to its own notify_url or to another one."""
     request = order_notify_service_pb2.OrderNotifyRequest(
         platform_id=payment.platform_id,
@@ -31,4 +31,5 @@ def notification_of(payment: Row, notify_url: str | None = None) -> Notification
         order_no=payment.order_no,
         notify_url=notify_url or payment.notify_url,
         content=request.SerializeToString(deterministic=True),
+        trace_context=trace_context,
     )

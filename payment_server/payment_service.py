@@ -14,6 +14,7 @@ from core.rules.limits import Checker
 from core.rules.notify_url import AllowList
 from core.store.database import Database
 from core.store.paging import PageRequest
+from core.telemetry.tracing import NO_TRACING, Tracing
 from paylatch.order.v1 import batch_pb2
 from paylatch.payment.v1 import payment_service_pb2 as pb
 from paylatch.payment.v1 import payment_service_pb2_grpc
@@ -52,7 +53,14 @@ class UseCases:
 class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
     """See protos/paylatch/payment/v1/payment_service.proto for what each RPC promises."""
 
-    def __init__(self, database: Database, use_cases: UseCases, allow_list: AllowList, log: Logger) -> None:
+    def __init__(
+        self,
+        database: Database,
+        use_cases: UseCases,
+        allow_list: AllowList,
+        log: Logger,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._database = database
         self._create = use_cases.create
         self._report = use_cases.report
@@ -60,6 +68,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self._watches = use_cases.watches
         self._allow_list = allow_list
         self._log = log
+        self._tracing = tracing
         # However many watch, callers find every thread of the server free.
         self.WatchPayment = on_threads_of(self._watches.threads, self.WatchPayment)  # type: ignore[method-assign]
 
@@ -73,7 +82,7 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         self, request: pb.ReportPaymentResultRequest, context: grpc.ServicerContext
     ) -> pb.ReportPaymentResultResponse:
         """Report how a payment ended."""
-        answer = self._report_in_group(_read_report(request))
+        answer = self._report_in_group(_read_report(request, self._tracing.current))
         if isinstance(answer, Exception):
             raise answer
         return pb.ReportPaymentResultResponse(payment=payment_message(answer))
@@ -83,7 +92,8 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
     ) -> pb.BatchReportPaymentResultsResponse:
         """Report how many payments ended."""
         check_batch(len(request.requests))
-        read = [_try_read_report(item) for item in request.requests]
+        trace_context = self._tracing.current
+        read = [_try_read_report(item, trace_context) for item in request.requests]
         answers = iter(self._report([item for item in read if isinstance(item, Report)]))
         results = [
             self._report_result(item, next(answers) if isinstance(report, Report) else report)
@@ -174,14 +184,14 @@ class PaymentService(payment_service_pb2_grpc.PaymentServiceServicer):
         return item_failure(self._log, error, platform_id=platform_id, payment_code=payment_code)
 
 
-def _try_read_report(item: pb.ReportPaymentResultRequest) -> Report | InvalidInput:
+def _try_read_report(item: pb.ReportPaymentResultRequest, trace_context: str | None) -> Report | InvalidInput:
     try:
-        return _read_report(item)
+        return _read_report(item, trace_context)
     except InvalidInput as error:
         return error
 
 
-def _read_report(request: pb.ReportPaymentResultRequest) -> Report:
+def _read_report(request: pb.ReportPaymentResultRequest, trace_context: str | None) -> Report:
     checker = Checker()
     platform_id, payment_code = read_key(checker, request)
     status = OUTCOME.read(checker, "status", request.status)
@@ -198,6 +208,7 @@ def _read_report(request: pb.ReportPaymentResultRequest) -> Report:
         settle_time=settle_time,
         amount_minor=request.amount_minor if request.HasField("amount_minor") else None,
         currency_code=request.currency_code if request.HasField("currency_code") else None,
+        trace_context=trace_context,
     )
 
 

@@ -4,7 +4,7 @@ ONE transaction settles the payments, writes their results and schedules their n
 first attempt comes after it, by somebody else, and never delays the answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from core.rules.errors import Contended, FieldViolation, InvalidInput, NotAllowe
 from core.rules.life_cycles import PAYMENT
 from core.store.database import Database
 from core.store.transaction import Row, Transaction
+from core.telemetry.tracing import NO_SPAN, NO_TRACING, Span, Tracing, spans
 from payment_server.first_attempts import FirstAttempts
 from payment_server.notification import notification_of
 from payment_server.tables import Payment
@@ -28,7 +29,7 @@ EVENTS = {PaymentStatus.SUCCESS: "succeed", PaymentStatus.FAILED: "fail"}
 
 
 class Report(NamedTuple):
-    """How a payment ended. What is None was not told."""
+    """How a payment ended. What is None was not told. trace_context: of the call that reports it."""
 
     platform_id: str
     payment_code: str
@@ -38,6 +39,7 @@ class Report(NamedTuple):
     settle_time: datetime | None = None
     amount_minor: int | None = None
     currency_code: str | None = None
+    trace_context: str | None = None
 
     @property
     def key(self) -> Key:
@@ -51,8 +53,12 @@ Answer = PaymentView | Exception
 
 @dataclass(slots=True)
 class Settlement:
-    """What one transaction came to: an answer for each report, rows newly settled, rows claimed for first attempts."""
+    """What one transaction came to: an answer for each report, rows newly settled, rows claimed for first attempts.
 
+    commits: the spans of the reports that are traced.
+    """
+
+    commits: Mapping[Key, Span] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     settled: dict[Key, Row] = field(default_factory=dict)
     claims: list[Claim] = field(default_factory=list)
@@ -75,11 +81,19 @@ class OutcomeConflict(NotAllowed):
 class ReportResults:
     """Takes reports, one or many in one transaction. Idempotent: the same outcome again answers the payment."""
 
-    def __init__(self, database: Database, first_attempts: FirstAttempts, policy: OutboxPolicy, log: Logger) -> None:
+    def __init__(
+        self,
+        database: Database,
+        first_attempts: FirstAttempts,
+        policy: OutboxPolicy,
+        log: Logger,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._database = database
         self._first_attempts = first_attempts
         self._policy = policy
         self._log = log
+        self._tracing = tracing
 
     def __call__(self, reports: Sequence[Report]) -> list[Answer]:
         """An answer for each report, in order; given only after what it says is durable."""
@@ -93,15 +107,19 @@ class ReportResults:
         return [self._noted(answer) for answer in answers]
 
     def _settle_together(self, reports: Sequence[Report]) -> list[Answer]:
+        parents = {report.key: report.trace_context for report in reports}
         with self._first_attempts.room_for(len(reports)) as room:
-            settlement = self._database.transact(lambda tx: self._settle(tx, reports, room.lease))
+            with spans(self._tracing, "payment.commit", parents) as commits:
+                settlement = self._database.transact(lambda tx: self._settle(tx, reports, room.lease, commits))
             room.fill(settlement.claims)
         if settlement.settled:
             self._log.info("payment.settled", count=len(settlement.settled))
         return settlement.answers
 
-    def _settle(self, tx: Transaction, reports: Sequence[Report], lease: Lease | None) -> Settlement:
-        settlement = Settlement()
+    def _settle(
+        self, tx: Transaction, reports: Sequence[Report], lease: Lease | None, commits: Mapping[Key, Span]
+    ) -> Settlement:
+        settlement = Settlement(commits)
         known = payments_by_key(tx, [report.key for report in reports], lock=True)
         for report in reports:
             settlement.answers.append(self._take(tx, known, report, settlement))
@@ -145,7 +163,10 @@ class ReportResults:
             changes = [_change(payment) for payment in settled if payment.status == status]
             tx.compare_and_set(Payment.status, PAYMENT.move(PaymentStatus.WAITING, event), changes, key=Payment.id)
         insert_results(tx, [payment.id for payment in settled])
-        notifications = [notification_of(payment) for payment in settled]
+        notifications = [
+            notification_of(payment, trace_context=settlement.commits.get(key, NO_SPAN).context)
+            for key, payment in settlement.settled.items()
+        ]
         settlement.claims = insert_schedules(tx, notifications, self._policy, lease)
 
     def _noted(self, answer: Answer) -> Answer:

@@ -15,10 +15,12 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
     """Work, and answer health on the scheduler's address; answers the exit code."""
     composed = compose(settings, clock, log, open_database)
     address = composed.server.bind(settings.scheduler_address, allow_plaintext=settings.allow_plaintext)
+    composed.monitor.listen(settings.scheduler_metrics_address, settings)
 
     def start() -> None:
         composed.start_loops()
         composed.server.start()
+        composed.monitor.start()
         log.info("process.serving", address=address)
 
     return run_until_signal(log, composed.stop_steps(settings.stop_bound), start=start)

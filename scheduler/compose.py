@@ -8,6 +8,9 @@ from datetime import timedelta
 from core.clock import Clock
 from core.delivery.compose import Sender, compose_sender
 from core.logs import Logger
+from core.monitor.monitor import MONITOR_SECONDS, Monitor
+from core.monitor.open_telemetry import TRACES_SECONDS, open_telemetry
+from core.monitor.vitals import Bounds, Vitals
 from core.outbox.clock_guard import ClockGuard
 from core.process import holder_name
 from core.rpc.lifecycle import StopStep
@@ -15,6 +18,8 @@ from core.rpc.security import Security
 from core.rpc.server import RpcServer, ServerOptions
 from core.settings import Settings
 from core.store.database import Database, OpenDatabase
+from core.telemetry.telemetry import Telemetry
+from scheduler.backlog import tell_backlog
 from scheduler.loops import Loops
 from scheduler.passes import ExpiryPass, RetryPass
 from scheduler.purge import PURGE_INTERVAL, PurgePass
@@ -34,6 +39,8 @@ class Scheduler:
     retry: RetryPass
     expiry: ExpiryPass
     purge: PurgePass
+    telemetry: Telemetry
+    monitor: Monitor
 
     def start_loops(self) -> None:
         """A loop for each target, so that a dead or huge one delays no other; for what expired; for what may go."""
@@ -55,10 +62,12 @@ class Scheduler:
         """Say NOT_SERVING, finish the passes under way, then close what they used."""
         seconds = bound.total_seconds()
         return [
+            StopStep("monitor", MONITOR_SECONDS, self.monitor.stop),
             StopStep("health", 3, lambda: self.server.stop(0)),
             StopStep("passes", seconds + 2, lambda: self.loops.stop(bound)),
             StopStep("channels", 2, self.sender.channels.close),
             StopStep("database", 2, self.sender.database.close),
+            StopStep("traces", TRACES_SECONDS, self.telemetry.tracing.close),
         ]
 
 
@@ -68,15 +77,23 @@ def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDa
     Raises:
         WrongSchema: the payment database is not at this version's schema.
         Unavailable: it cannot be reached.
+        BadSetting: tracing is asked for and cannot be had.
     """
     security = Security.of(settings, clock, log)
-    sender = compose_sender(settings, clock, log, open_database, security.outgoing)
+    telemetry = open_telemetry("scheduler", settings, settings.scheduler_metrics_address, clock, log)
+    sender = compose_sender(settings, clock, log, open_database, security.outgoing, telemetry)
+    loops = Loops(clock, log, settings.scheduler_poll_interval)
+    server = RpcServer(log, clock, ServerOptions.of(settings, workers=HEALTH_WORKERS), security=security)
+    vitals = Vitals([server.health], sender.database, clock, log, Bounds.of(settings), loops.ages)
+    tell_backlog(telemetry.metrics, sender.database, sender.policy.targets)
     return Scheduler(
         sender=sender,
-        loops=Loops(clock, log, settings.scheduler_poll_interval),
-        server=RpcServer(log, clock, ServerOptions.of(settings, workers=HEALTH_WORKERS), security=security),
+        loops=loops,
+        server=server,
         settings=settings,
         retry=RetryPass(sender.database, sender.delivery, sender.policy, clock, log, holder_name("scheduler")),
-        expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log),
-        purge=PurgePass(sender.database, settings.notify_retention, clock, log),
+        expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log, sender.delivery.metrics),
+        purge=PurgePass(sender.database, settings.notify_retention, clock, log, telemetry.metrics),
+        telemetry=telemetry,
+        monitor=Monitor(telemetry.metrics, vitals, server, sender.database),
     )

@@ -7,12 +7,16 @@ from datetime import timedelta
 
 from core.clock import Clock
 from core.logs import Logger
+from core.monitor.vitals import PassAge
 from core.rules.errors import PaylatchError
 
 
 @dataclass(slots=True)
 class _Loop:
-    """A pass that is repeated. plenty: a pass that did this much says that there is work for more than one thread."""
+    """A pass that is repeated. plenty: a pass that did this much says that there is work for more than one thread.
+
+    last_pass: monotonic seconds when one ended that did not fail, at first when the loop was started.
+    """
 
     name: str
     run_once: Callable[[], int]
@@ -21,6 +25,7 @@ class _Loop:
     is_plenty: threading.Event = field(default_factory=threading.Event)
     is_failing: bool = False
     telling: threading.Lock = field(default_factory=threading.Lock)
+    last_pass: float = 0.0
 
 
 class Loops:
@@ -52,10 +57,16 @@ class Loops:
         helpers: threads that repeat it too, but only from a pass that did `plenty` until one of theirs did less.
         """
         loop = _Loop(name, run_once, (interval or self._interval).total_seconds(), plenty)
+        loop.last_pass = self._clock.monotonic()
         self._loops.append(loop)
         self._start_thread(self._repeat, loop)
         for _ in range(helpers):
             self._start_thread(self._help, loop)
+
+    def ages(self) -> list[PassAge]:
+        """When each loop last came round."""
+        now = self._clock.monotonic()
+        return [PassAge(loop.name, now - loop.last_pass, loop.rest) for loop in self._loops]
 
     def stop(self, bound: timedelta) -> bool:
         """Begin no more passes; whether those under way ended within `bound`."""
@@ -94,6 +105,7 @@ class Loops:
         except Exception:  # noqa: BLE001 - told, and tried again after the interval
             self._log.exception("scheduler.pass_crashed", loop=loop.name)
             return 0
+        loop.last_pass = self._clock.monotonic()
         self._tell_works(loop)
         return done
 

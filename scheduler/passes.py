@@ -2,13 +2,14 @@
 
 from core.clock import Clock
 from core.delivery.deliver import Delivery, alarm
+from core.delivery.measure import NO_DELIVERY_METRICS, DeliveryMetrics
 from core.logs import Logger
 from core.outbox.claim import claim
 from core.outbox.clock_guard import ClockGuard
 from core.outbox.expire import expire
 from core.outbox.lease import Claim, Lease
 from core.outbox.policy import OutboxPolicy
-from core.outbox.record import Recorded
+from core.outbox.record import GivenUp, Recorded
 from core.store.database import Database
 from core.store.transaction import Transaction
 
@@ -40,31 +41,38 @@ class RetryPass:
     def _claim(self, target: str) -> Claim | None:
         lease = Lease.take(self._holder, self._policy.lease, self._clock)
 
-        def work(tx: Transaction) -> Claim | None:
+        def work(tx: Transaction) -> tuple[Claim | None, Recorded]:
             recorded = Recorded()
             claimed = claim(tx, target, lease, self._policy, recorded)
             alarm(self._log, recorded.given_up)
-            return claimed
+            return claimed, recorded
 
-        return self._database.transact(work)
+        claimed, recorded = self._database.transact(work)
+        self._delivery.metrics.recorded(target, recorded)
+        return claimed
 
 
 class ExpiryPass:
     """Gives up what is past its window, whatever its target (SPEC 7)."""
 
-    def __init__(self, database: Database, guard: ClockGuard, log: Logger) -> None:
+    def __init__(
+        self, database: Database, guard: ClockGuard, log: Logger, metrics: DeliveryMetrics = NO_DELIVERY_METRICS
+    ) -> None:
         self._database = database
         self._guard = guard
         self._log = log
+        self._metrics = metrics
 
     def run_once(self) -> int:
         """Give up one batch; how many rows. None while the clock is not to be trusted."""
 
-        def work(tx: Transaction) -> int:
+        def work(tx: Transaction) -> list[GivenUp]:
             if not self._guard.allows(tx.now):
-                return 0
-            recorded = expire(tx, EXPIRY_BATCH)
-            alarm(self._log, recorded.given_up)
-            return len(recorded.given_up)
+                return []
+            given_up = expire(tx, EXPIRY_BATCH).given_up
+            alarm(self._log, given_up)
+            return given_up
 
-        return self._database.transact(work)
+        given_up = self._database.transact(work)
+        self._metrics.given_up(given_up)
+        return len(given_up)

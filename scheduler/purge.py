@@ -8,6 +8,8 @@ from core.outbox.clock_guard import ClockGuard
 from core.outbox.purge import Stretch, newest_write, purge
 from core.store.database import Database
 from core.store.transaction import Transaction
+from core.telemetry.catalogue import PURGED
+from core.telemetry.metrics import NO_METRICS, Metrics
 
 PURGE_BATCH = 500
 """Rows a transaction goes past at most."""
@@ -24,11 +26,14 @@ class PurgePass:
     clock that may be ahead. Both end with a restart by somebody who has looked.
     """
 
-    def __init__(self, database: Database, retention: timedelta, clock: Clock, log: Logger) -> None:
+    def __init__(
+        self, database: Database, retention: timedelta, clock: Clock, log: Logger, metrics: Metrics = NO_METRICS
+    ) -> None:
         self._database = database
         self._retention = retention
         self._guard = ClockGuard(clock, log)
         self._log = log
+        self._metrics = metrics
         self._after_id = 0
         self._is_believed: bool | None = None
 
@@ -38,6 +43,7 @@ class PurgePass:
         self._after_id = stretch.last or 0
         if stretch.purged:
             self._log.info("notify.purged", count=stretch.purged)
+            self._metrics.count(PURGED, by=stretch.purged)
         return stretch.looked_at if stretch.last else 0
 
     def _walk_on(self, tx: Transaction) -> Stretch:

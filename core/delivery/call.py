@@ -11,11 +11,13 @@ from typing import Protocol
 import grpc
 
 from core.clock import Clock
+from core.delivery import traces
 from core.outbox.lease import Claim, ClaimedRow
 from core.rpc.status import code_of, reason_of, retry_delay_of
 from core.rules.codes import Disposition
 from core.rules.errors import MALFORMED_REQUEST
 from core.rules.outcome import BREAKER_CODES, UNIMPLEMENTED, UNKNOWN, Delivered, Outcome, TryAgain, of_batch, of_item
+from core.telemetry.tracing import NO_TRACING, Tracing
 from paylatch.order.v1 import batch_pb2, order_notify_service_pb2, order_notify_service_pb2_grpc
 
 
@@ -42,11 +44,19 @@ class Answers:
 class OrderNotifyCaller:
     """Calls `OrderNotify` and `BatchOrderNotify`. Safe to use from any number of threads."""
 
-    def __init__(self, channels: TargetChannels, connect_bound: timedelta, deadline: timedelta, clock: Clock) -> None:
+    def __init__(
+        self,
+        channels: TargetChannels,
+        connect_bound: timedelta,
+        deadline: timedelta,
+        clock: Clock,
+        tracing: Tracing = NO_TRACING,
+    ) -> None:
         self._channels = channels
         self._connect_bound = connect_bound.total_seconds()
         self._deadline = deadline
         self._clock = clock
+        self._tracing = tracing
         self._without_batches: set[str] = set()
 
     def is_ready(self, target: str) -> bool:
@@ -71,9 +81,10 @@ class OrderNotifyCaller:
         self, stub: order_notify_service_pb2_grpc.OrderNotifyServiceStub, rows: Sequence[ClaimedRow]
     ) -> Answers | None:
         """One call for all rows, or None when the receiver does not implement it."""
-        request = order_notify_service_pb2.BatchOrderNotifyRequest(requests=[_request(row) for row in rows])
+        request = order_notify_service_pb2.BatchOrderNotifyRequest(requests=[_item(row) for row in rows])
         try:
-            response = stub.BatchOrderNotify(request, timeout=self._deadline.total_seconds())
+            with traces.call(self._tracing, "BatchOrderNotify", rows) as metadata:
+                response = stub.BatchOrderNotify(request, timeout=self._deadline.total_seconds(), metadata=metadata)
         except grpc.RpcError as error:
             code = code_of(error)
             if code == UNIMPLEMENTED:
@@ -98,7 +109,8 @@ class OrderNotifyCaller:
         self, stub: order_notify_service_pb2_grpc.OrderNotifyServiceStub, row: ClaimedRow
     ) -> tuple[bool, Outcome]:
         try:
-            response = stub.OrderNotify(_request(row), timeout=self._deadline.total_seconds())
+            with traces.call(self._tracing, "OrderNotify", [row]) as metadata:
+                response = stub.OrderNotify(_request(row), timeout=self._deadline.total_seconds(), metadata=metadata)
         except grpc.RpcError as error:
             return code_of(error) in BREAKER_CODES, _of_error(error)
         return False, _of_response(response)
@@ -106,6 +118,14 @@ class OrderNotifyCaller:
 
 def _request(row: ClaimedRow) -> order_notify_service_pb2.OrderNotifyRequest:
     return order_notify_service_pb2.OrderNotifyRequest.FromString(row.content)
+
+
+def _item(row: ClaimedRow) -> order_notify_service_pb2.OrderNotifyRequest:
+    """The row's request in a batch: there it brings the context of its own trace along, the call has another."""
+    request = _request(row)
+    if row.trace_context is not None:
+        request.traceparent = row.trace_context
+    return request
 
 
 def _of_result(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.clock import Clock
 from core.delivery.call import OrderNotifyCaller
 from core.delivery.deliver import Delivery
+from core.delivery.measure import DeliveryMetrics
 from core.logs import Logger
 from core.outbox.policy import OutboxPolicy
 from core.rpc.channels import Channels, open_channel
@@ -15,6 +16,7 @@ from core.settings import Settings
 from core.store.database import Database, OpenDatabase
 from core.store.durability import warn_if_not_durable
 from core.store.migrate import Schema, require_current
+from core.telemetry.telemetry import OFF, Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ def compose_sender(
     log: Logger,
     open_database: OpenDatabase = Database.open,
     outgoing: Outgoing = NOTHING,
+    telemetry: Telemetry = OFF,
 ) -> Sender:
     """The sending parts of these settings.
 
@@ -45,5 +48,7 @@ def compose_sender(
     warn_if_not_durable(database, log)
     policy = OutboxPolicy.of(settings, random.random)
     channels = Channels(functools.partial(open_channel, outgoing=outgoing), outgoing.edition)
-    caller = OrderNotifyCaller(channels, settings.notify_connect_bound, settings.notify_deadline, clock)
-    return Sender(database, policy, channels, Delivery(database, caller, policy, log))
+    bounds = (settings.notify_connect_bound, settings.notify_deadline)
+    caller = OrderNotifyCaller(channels, *bounds, clock, telemetry.tracing)
+    metrics = DeliveryMetrics(telemetry.metrics, policy.targets)
+    return Sender(database, policy, channels, Delivery(database, caller, policy, log, telemetry.tracing, metrics))

@@ -2,9 +2,12 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Protocol
 
+from core.delivery import traces
 from core.delivery.call import Answers
+from core.delivery.measure import NO_DELIVERY_METRICS, DeliveryMetrics
 from core.logs import Logger
 from core.outbox import breaker
 from core.outbox.breaker import BreakerChange
@@ -15,6 +18,7 @@ from core.rules.codes import BreakerState
 from core.rules.outcome import Delivered, Outcome
 from core.store.database import Database
 from core.store.transaction import Transaction
+from core.telemetry.tracing import NO_TRACING, Tracing
 
 
 class Caller(Protocol):
@@ -32,41 +36,58 @@ class Caller(Protocol):
 class Delivery:
     """Delivers claims of one payment database. Safe to use from any number of threads."""
 
-    def __init__(self, database: Database, caller: Caller, policy: OutboxPolicy, log: Logger) -> None:
+    def __init__(
+        self,
+        database: Database,
+        caller: Caller,
+        policy: OutboxPolicy,
+        log: Logger,
+        tracing: Tracing = NO_TRACING,
+        metrics: DeliveryMetrics = NO_DELIVERY_METRICS,
+    ) -> None:
         self._database = database
         self._caller = caller
         self._policy = policy
         self._log = log
+        self._tracing = tracing
+        self.metrics = metrics
         self._tells_all = log.is_enabled_for(logging.DEBUG)
 
     def deliver(self, claim: Claim) -> Recorded:
         """Call the target with the claimed rows and record what came of each."""
         if not self._caller.is_ready(claim.target):
             return self._record(claim, Answers(target_failed=True))
-        return self._record(claim, self._caller.call(claim))
+        with traces.attempts(self._tracing, claim) as attempts:
+            answers = self._caller.call(attempts.claim)
+            with attempts.recording(answers.outcomes):
+                return self._record(claim, answers)
 
     def give_back(self, claim: Claim) -> Recorded:
         """Undo a claim whose call was never begun, for a reason that is not the target's."""
         recorded = self._database.transact(lambda tx: give_back(tx, claim.rows))
         self._log.info("notify.given_back", target=claim.target, count=recorded.given_back)
+        self.metrics.recorded(claim.target, recorded)
         return recorded
 
     def _record(self, claim: Claim, answers: Answers) -> Recorded:
         called = [row for row in claim.rows if row.schedule_id in answers.outcomes]
         uncalled = [row for row in claim.rows if row.schedule_id not in answers.outcomes]
 
-        def work(tx: Transaction) -> tuple[Recorded, BreakerChange | None]:
+        def work(tx: Transaction) -> tuple[Recorded, BreakerChange | None, datetime]:
             recorded = record(tx, called, answers.outcomes, self._policy)
             back = give_back(tx, uncalled)
             recorded.given_back += back.given_back
             recorded.stale += back.stale
             change = self._judge_target(tx, claim.target, answers)
             alarm(self._log, recorded.given_up)
-            return recorded, change
+            return recorded, change, tx.now
 
-        recorded, change = self._database.transact(work)
+        recorded, change, now = self._database.transact(work)
         self._tell(claim.target, called, answers.outcomes, recorded)
         self._tell_breaker(change)
+        self.metrics.called(claim.target, called, answers.outcomes, now)
+        self.metrics.recorded(claim.target, recorded)
+        self.metrics.breaker(change)
         return recorded
 
     def _judge_target(self, tx: Transaction, target: str, answers: Answers) -> BreakerChange | None:

@@ -40,6 +40,8 @@ _READ = (
     NotifySchedule.claim_time,
     NotifySchedule.last_code,
     NotifySchedule.last_message,
+    NotifySchedule.trace_context,
+    NotifySchedule.create_time,
 )
 """What claiming needs to know of a row; reading the rest would cost more than the claim."""
 
@@ -108,6 +110,7 @@ def _without_lapsed(tx: Transaction, due: Sequence[Row], policy: OutboxPolicy, r
     if not lapsed:
         return list(due)
     note_lapses(tx, lapsed)
+    recorded.lapsed += len(lapsed)
     first = [row for row in lapsed if row.lapse_count == 0 and row.notify_count < policy.retry.max_attempts]
     release_alone(tx, first)
     first_ids = {row.id for row in first}

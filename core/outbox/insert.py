@@ -13,7 +13,10 @@ from core.store.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What is to reach the order side. content: the serialized OrderNotifyRequest. notify_url: on the allow-list."""
+    """What is to reach the order side. content: the serialized OrderNotifyRequest. notify_url: on the allow-list.
+
+    trace_context: of the trace that its attempts belong to.
+    """
 
     payment_id: int
     platform_id: str
@@ -21,6 +24,7 @@ class Notification:
     order_no: str
     notify_url: str
     content: bytes
+    trace_context: str | None = None
 
 
 def insert_results(tx: Transaction, payment_ids: Sequence[int]) -> None:
@@ -64,6 +68,7 @@ def _own(notification: Notification) -> dict[str, object]:
         "order_no": notification.order_no,
         "notify_url": notification.notify_url,
         "notify_content": notification.content,
+        "trace_context": notification.trace_context,
     }
 
 
@@ -102,6 +107,8 @@ def _claims(tx: Transaction, notifications: Mapping[int, Notification], lease: L
             content=notification.content,
             attempt=1,
             claim_time=tx.now,
+            create_time=tx.now,
+            trace_context=notification.trace_context,
         )
         by_target.setdefault(notification.notify_url, []).append(claimed)
     return [Claim(target, tuple(claimed)) for target, claimed in by_target.items()]

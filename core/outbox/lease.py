@@ -32,7 +32,10 @@ class Lease:
 
 
 class ClaimedRow(NamedTuple):
-    """One row under a lease. content: the serialized OrderNotifyRequest. attempt: its number in the ledger."""
+    """One row under a lease. content: the serialized OrderNotifyRequest. attempt: its number in the ledger.
+
+    create_time: of the settlement that inserted it. trace_context: of the trace its attempts belong to, or None.
+    """
 
     lease: Lease
     schedule_id: int
@@ -42,6 +45,8 @@ class ClaimedRow(NamedTuple):
     content: bytes
     attempt: int
     claim_time: datetime
+    create_time: datetime
+    trace_context: str | None = None
 
     @property
     def key(self) -> tuple[str, str]:
@@ -68,4 +73,6 @@ def claimed_row(row: Row, lease: Lease, attempt: int, claim_time: datetime) -> C
         content=bytes(row.notify_content),
         attempt=attempt,
         claim_time=claim_time,
+        create_time=row.create_time,
+        trace_context=row.trace_context,
     )

@@ -53,12 +53,16 @@ class GivenUp:
 
 @dataclass(slots=True)
 class Recorded:
-    """What a recording changed. stale: failures whose lease somebody else had taken over; they changed nothing."""
+    """What a recording or a claim changed.
+
+    stale: failures whose lease somebody else had taken over; they changed nothing. lapsed: leases found lapsed.
+    """
 
     acknowledged: int = 0
     retried: int = 0
     given_back: int = 0
     stale: int = 0
+    lapsed: int = 0
     given_up: list[GivenUp] = field(default_factory=list)
 
 

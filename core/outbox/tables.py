@@ -12,6 +12,8 @@ from core.store.schema import OFTEN_VACUUMED, WITH_ROOM, PartialIndex
 
 MAX_TARGET = 512
 MAX_HOLDER = 128
+MAX_TRACE_CONTEXT = 55
+"""The length of a traceparent."""
 MAX_NOTE = MAX_TEXT + MAX_OPERATOR + 64
 
 
@@ -46,6 +48,7 @@ class NotifySchedule(Model):
     notify_count: attempts of the present budget. attempt_count: attempts ever, over requeues.
     reopened_attempt: attempt_count at the last reopening; a success of an attempt up to it proves nothing any more.
     lapse_count: leases in a row that ended without a result. batch_limit: the most rows the next call may have.
+    trace_context: the W3C traceparent of the report's commit, so that one trace has every attempt; NULL if not traced.
     """
 
     id = BigAutoField()
@@ -73,6 +76,7 @@ class NotifySchedule(Model):
     handled_reason = ShortTextField(max_length=MAX_TEXT, null=True)
     create_time = UtcDateTimeField()
     update_time = UtcDateTimeField()
+    trace_context = ShortTextField(max_length=MAX_TRACE_CONTEXT, null=True)
 
     class Meta:
         table_name = "notify_schedule"

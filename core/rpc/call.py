@@ -29,7 +29,7 @@ class Call:
 
     def time_remaining(self) -> float:
         """Seconds left of the caller's deadline or of the longest call, whichever ends first."""
-        return max(0.0, min(self._context.time_remaining(), self._longest_call - self._elapsed))
+        return max(0.0, min(self._context.time_remaining(), self._longest_call - self.seconds))
 
     def abort(self, code: grpc.StatusCode, details: str) -> NoReturn:
         """End the call with `code`, by raising an exception that must be let through."""
@@ -42,9 +42,14 @@ class Call:
         self._context.abort_with_status(status)
 
     @property
+    def seconds(self) -> float:
+        """Seconds since the handler was called."""
+        return self._clock.monotonic() - self._began
+
+    @property
     def duration_ms(self) -> float:
-        """Milliseconds since the handler was called."""
-        return round(self._elapsed * 1_000, 1)
+        """The same in milliseconds, for the log."""
+        return round(self.seconds * 1_000, 1)
 
     @property
     def is_aborted(self) -> bool:
@@ -65,7 +70,3 @@ class Call:
     def _code_set(self) -> grpc.StatusCode | None:
         code: grpc.StatusCode | None = self._context.code()  # type: ignore[attr-defined]  # not in the stubs
         return code
-
-    @property
-    def _elapsed(self) -> float:
-        return self._clock.monotonic() - self._began

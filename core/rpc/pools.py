@@ -32,6 +32,11 @@ class WorkerPool(ThreadPoolExecutor):
         future.add_done_callback(lambda _: self._count(-1))
         return future
 
+    @property
+    def in_flight(self) -> int:
+        """How many have not ended."""
+        return self._in_flight
+
     def drained(self, timeout: float) -> bool:
         """Whether nothing is in flight, after waiting for it at most `timeout` seconds."""
         with self._changed:

@@ -13,6 +13,7 @@ from core.rpc import health
 from core.rpc.access import AccessInterceptor
 from core.rpc.decoding import DecodingInterceptor
 from core.rpc.interceptors import FailureInterceptor
+from core.rpc.observe import CallObserver, ObservingInterceptor
 from core.rpc.pools import WorkerPool
 from core.rpc.reflection import Reflection
 from core.rpc.security import Security
@@ -64,6 +65,7 @@ class RpcServer:
         options: ServerOptions | None = None,
         interceptors: Sequence[grpc.ServerInterceptor] = (),
         security: Security | None = None,
+        observers: Sequence[CallObserver] = (),
     ) -> None:
         self._options = options or ServerOptions()
         self._tls = security.tls if security is not None else None
@@ -71,7 +73,13 @@ class RpcServer:
         self._workers = WorkerPool(self._options.workers, "rpc")
         self._server = grpc.server(
             self._workers,
-            interceptors=[FailureInterceptor(log, clock), *access, *interceptors, DecodingInterceptor()],
+            interceptors=[
+                *([ObservingInterceptor(observers, clock)] if observers else []),
+                FailureInterceptor(log, clock),
+                *access,
+                *interceptors,
+                DecodingInterceptor(),
+            ],
             options=_channel_arguments(self._options),
         )
         self._reflection = Reflection()
@@ -99,11 +107,7 @@ class RpcServer:
         """
         if self._tls is not None:
             return self._listen(address, server_credentials(self._tls, ask_certificate=True))
-        if not (allow_plaintext or ip_address(_host_and_port(address)[0]).is_loopback):
-            raise CannotListen(
-                f"{address} is not a loopback address, and without TLS anybody who reaches it could call: "
-                "listen on 127.0.0.1, set PAYLATCH_TLS_CERTIFICATE, or allow plaintext by PAYLATCH_ALLOW_PLAINTEXT=true"
-            )
+        checked_address(address, allow_plaintext=allow_plaintext)
         return self._listen(address)
 
     def bind_for_tokens(self, address: str) -> str:
@@ -142,6 +146,16 @@ class RpcServer:
         """
         return self._workers.drained(timeout)
 
+    @property
+    def workers(self) -> int:
+        """Threads that serve calls."""
+        return self._options.workers
+
+    @property
+    def calls_in_flight(self) -> int:
+        """Calls that are served or wait for a thread, and handlers whose callers have gone."""
+        return self._workers.in_flight
+
     def _listen(self, address: str, credentials: grpc.ServerCredentials | None = None) -> str:
         host, port = _host_and_port(address)
         written_host = f"[{host}]" if ":" in host else host
@@ -157,6 +171,21 @@ class RpcServer:
         if credentials is None:
             return self._server.add_insecure_port(address)
         return self._server.add_secure_port(address, credentials)
+
+
+def checked_address(address: str, *, allow_plaintext: bool) -> tuple[str, int]:
+    """IP address and port of `host:port`, where anything may be listened for without TLS.
+
+    Raises:
+        CannotListen: it is no such address, or not loopback without `allow_plaintext` (SPEC 10).
+    """
+    host, port = _host_and_port(address)
+    if not (ip_address(host).is_loopback or allow_plaintext):
+        raise CannotListen(
+            f"{address} is not a loopback address, and without TLS anybody who reaches it could call: "
+            "listen on 127.0.0.1, set PAYLATCH_TLS_CERTIFICATE, or allow plaintext by PAYLATCH_ALLOW_PLAINTEXT=true"
+        )
+    return host, port
 
 
 def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:

@@ -37,6 +37,8 @@ _CODES: Mapping[type[errors.PaylatchError], grpc.StatusCode] = MappingProxyType(
     }
 )
 
+_NAMES: Mapping[int, str] = MappingProxyType({code.value[0]: code.name for code in grpc.StatusCode})
+
 # A client may refuse trailing metadata of more than 8 KiB, and would then see another error than the one sent. The
 # message is in there twice, once percent-encoded (up to 3 times its bytes); the details are in base64 (4/3).
 _MESSAGE_BYTES = 768
@@ -94,6 +96,11 @@ def code_of(error: grpc.RpcError) -> int:
         return _number(error.code())
     except AttributeError:
         return _number(grpc.StatusCode.UNKNOWN)
+
+
+def code_name(code: int) -> str:
+    """The name of a google.rpc.Code, such as UNAVAILABLE; UNKNOWN for what is none."""
+    return _NAMES.get(code, grpc.StatusCode.UNKNOWN.name)
 
 
 def reason_of(error: grpc.RpcError) -> str:

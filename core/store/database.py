@@ -99,6 +99,11 @@ class Database:
                     raise _unavailable() from error
             raise
 
+    @property
+    def connections(self) -> tuple[int, int]:
+        """How many connections are in use, and how many wait for use."""
+        return len(self.pool._in_use), len(self.pool._connections)  # noqa: SLF001  # peewee tells it no other way
+
     def close(self) -> None:
         """Close every connection that is idle, now; and those in use when their transactions end.
 

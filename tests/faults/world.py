@@ -7,25 +7,30 @@ Owns what it starts, and counts every signal it sends.
 """
 
 import signal
+import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+import psycopg
+
 from cli.clients import PaymentSide
 from cli.ports import free_addresses
 from core.clock import SystemClock
-from tests.faults.backends import Databases
-from tests.faults.customer import Customer
-from tests.faults.proxy import Proxy
+from core.outbox.tables import NotifyTarget
+from core.store.transaction import Transaction
+from tests.faults.backends import Databases, PostgreSqlServers, SqliteFiles
+from tests.faults.customer import Answer, Customer
+from tests.faults.proxy import Proxy, Way
 from tests.faults.relay import Relay
 from tests.faults.trapped import CLOCK, POISON
 from tests.faults.traps import Point, Trap, Traps
 from tests.support.databases import opened
-from tests.support.processes import IMPATIENT, System
+from tests.support.processes import BOUND, IMPATIENT, System, eventually
 
 SETTINGS = {**IMPATIENT, "notify_batch_size": "500"}
 
@@ -82,7 +87,7 @@ class World:
         if order_servers > 1:
             self._open.callback(Proxy(self.system.addresses["order-server-2"], other).close)
         self._links: dict[str, Proxy] = {}
-        self.started: set[str] = set()
+        self._started: set[str] = set()
         self.counts: Counter[str] = Counter()
         self.payment_database = self._open.enter_context(opened(self.payment_url, SystemClock()))
         self.order_database = self._open.enter_context(opened(self.order_url, SystemClock()))
@@ -118,7 +123,7 @@ class World:
     def start(self, *names: str, **settings: str) -> None:
         """Start these processes, or all, and wait until they serve. settings: theirs alone."""
         for name in names or tuple(self.system.addresses):
-            self.started.add(name)
+            self._started.add(name)
             self.system.start(
                 name,
                 module=_MODULES[_kind(name)],
@@ -180,6 +185,80 @@ class World:
         """The proxy between a process and its database, where that is a server."""
         return self._links[name]
 
+    def commit_raises(
+        self, name: str, transaction: str, act: Callable[[], Answer], *, durable: Callable[[], Any] | None
+    ) -> Answer:
+        """The COMMIT that `act` leads to raises, for the process: before anything is durable, or after everything is.
+
+        durable: tells when it is durable; None: it shall not be. On a server the connection breaks, before the COMMIT
+        or with its answer on the way. A file has no connection: the process's driver raises.
+        """
+        if not self.has_server:
+            trap = self.trap(name, transaction, "after commit" if durable else "before commit")
+            pending = self.customer.later(act)
+            trap.wait()
+            trap.raise_there()
+            return pending.result()
+        trap = self.trap(name, transaction, "before commit")
+        pending = self.customer.later(act)
+        trap.wait()
+        if durable:
+            self.link(name).set(answers=Way.LOSE)
+            trap.go_on()
+            eventually(durable)
+        self.link(name).heal()
+        self.link(name).reset()
+        if not durable:
+            trap.go_on()
+        return pending.result()
+
+    def backend_in_transaction(self) -> int:
+        """The process of the database's server in which the payment side's one open transaction runs."""
+        with psycopg.connect(self.payment_url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'"
+            ).fetchall()
+        ((process,),) = rows
+        return int(process)
+
+    def restart_database(self) -> None:
+        """End the database's server as a power cut would, and start it."""
+        assert isinstance(self.databases, PostgreSqlServers)
+        self.counts["database crash"] += 1
+        self.databases.server.crash()
+        self.databases.server.start()
+
+    @contextmanager
+    def holding(self, model: Any, condition: Any) -> Iterator[Callable[[], None]]:
+        """Somebody else holds these rows of the payment database until the call of what this gives, or the end."""
+        holding, let_go = threading.Event(), threading.Event()
+
+        def hold(tx: Transaction) -> None:
+            tx.rows(model.select().where(condition), lock=True)
+            holding.set()
+            let_go.wait()
+
+        thread = threading.Thread(target=self.payment_database.transact, args=(hold,))
+        thread.start()
+        try:
+            assert holding.wait(BOUND)
+            yield let_go.set
+        finally:
+            let_go.set()
+            thread.join()
+
+    @contextmanager
+    def payment_database_away(self) -> Iterator[None]:
+        """The payment side's processes cannot reach their database, or, where it is a file, cannot write to it."""
+        links = [link for name, link in self._links.items() if _kind(name) != "order-server"]
+        with ExitStack() as ends:
+            if not self.has_server:
+                ends.enter_context(self.holding(NotifyTarget, NotifyTarget.notify_url == self.target))
+            for link in links:
+                link.refuse()
+                ends.callback(link.heal)
+            yield
+
     def heal(self) -> None:
         """Whatever stands between the processes does nothing any more."""
         self.relay.behave()
@@ -188,14 +267,32 @@ class World:
             link.heal()
             self.disarm(name)
 
+    def backup(self, which: str) -> str:
+        """A copy of the payment or the order database as it is now; its processes are stopped."""
+        url = self.payment_url if which == "payment" else self.order_url
+        return self._own_databases.backup(url)
+
+    def restore(self, which: str, copy: str) -> None:
+        """Set a database back to a copy; its processes are stopped."""
+        self._own_databases.restore(copy, self.payment_url if which == "payment" else self.order_url)
+
     def largest_process(self) -> int:
         """The most memory that any of the processes that run has ever had, in bytes."""
-        running = [name for name in self.started if not self.system[name].has_ended]
+        running = [name for name in self._started if not self.system[name].has_ended]
         return max(_peak_memory(self.system[name].pid) for name in running)
 
     def events(self, name: str, *events: str) -> list[dict[str, Any]]:
         """The log events of these names that a process wrote so far."""
         return self.system.lines.events(name, *events)
+
+    @property
+    def _own_databases(self) -> SqliteFiles | PostgreSqlServers:
+        assert isinstance(self.databases, SqliteFiles | PostgreSqlServers)
+        return self.databases
+
+    def create_on(self, disk: Path) -> str:
+        """The URL of a new payment database that is kept on this disk."""
+        return self._own_databases.create_on(disk)
 
     def save_logs(self, directory: Path) -> None:
         """Keep what every process wrote."""

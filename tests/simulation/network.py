@@ -335,7 +335,7 @@ class _Channel:
     ) -> Callable[..., Any]:
         """What a generated stub asks a channel for."""
 
-        def call(request: Any, timeout: float = SILENT) -> Any:
+        def call(request: Any, timeout: float = SILENT, metadata: object = None) -> Any:
             self.caller.begins_call(method, request)
             message = request_serializer(request)
             return response_deserializer(self.network.call(self.caller, self.address, method, message, timeout))

@@ -110,7 +110,7 @@ class Receiver:
             "BatchOrderNotify": self._notify_batch,
         }
 
-        def call(request: Message, timeout: float | None = None) -> Message:
+        def call(request: Message, timeout: float | None = None, metadata: object = None) -> Message:
             self.timeouts.append(timeout)
             self.before()
             return handlers[name](request)

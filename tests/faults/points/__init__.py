@@ -1,14 +1,12 @@
 """What makes each fault happen, by the step it happens at. Importing this registers all of them."""
 
 from tests.faults.points import (  # noqa: F401  # imported to be registered
-    batch,
     clocks,
     create,
     databases,
     delivery,
     everything,
     first_attempt,
-    follow_ups,
     network,
     operators,
     order_notify,

@@ -12,7 +12,6 @@ from tests.faults.catalogue import point
 from tests.faults.customer import Answer, Customer
 from tests.faults.points.transactions import AFTER, BEFORE, CREATE_ORDER, CREATE_PAYMENT
 from tests.faults.run import Run
-from tests.faults.trouble import commit_raises
 
 OTHER_AMOUNT = 1
 
@@ -69,8 +68,7 @@ def _killed(creation: Creation, moment: str, rows: int) -> Callable[[Run], None]
 def _commit_raises(creation: Creation, *, durable: bool) -> Callable[[Run], None]:
     def cross(run: Run) -> None:
         code = run.code()
-        answer = commit_raises(
-            run.world,
+        answer = run.world.commit_raises(
             creation.server,
             creation.transaction,
             lambda: creation.of(run.customer, code, AMOUNT),

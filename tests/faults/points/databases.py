@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 from tests.faults.catalogue import point
 from tests.faults.run import Run
-from tests.faults.trouble import backup, restart_database, restore
 from tests.faults.world import World
 from tests.support.processes import eventually, run_module
 
@@ -20,7 +19,7 @@ def _restarts(run: Run) -> None:
     with run.customer.load(run.code):
         for _ in range(_CRASHES):
             run.pause(_SECONDS_BETWEEN)
-            restart_database(run.world)
+            run.world.restart_database()
             run.fired()
 
 
@@ -30,9 +29,9 @@ def _order_side(run: Run) -> None:
     with run.own_world() as world:
         kept, lost = run.ready(_SOME), run.ready(_SOME)
         _settle(run, kept)
-        copy = _backup(world, "order")
+        backup = _backup(world, "order")
         _settle(run, lost)
-        _restore(world, order=copy)
+        _restore(world, order=backup)
         assert len(run.books().notifies) == len(kept)
         _hold_named(_reconcile(world, "--repair"), lost, kept)
         run.fired(len(lost))
@@ -46,9 +45,9 @@ def _payment_side(run: Run) -> None:
     with run.own_world() as world:
         kept, lost = run.ready(_SOME), run.ready(_SOME)
         _settle(run, kept)
-        copy = _backup(world, "payment")
+        backup = _backup(world, "payment")
         _settle(run, lost)
-        _restore(world, payment=copy)
+        _restore(world, payment=backup)
         assert len(run.books().successes) == len(kept)
         _hold_named(_reconcile(world, "--repair"), lost, kept)
         run.fired(len(lost))
@@ -82,18 +81,18 @@ def _backup(world: World, side: str) -> str:
     """A backup of one side, while its processes are not there."""
     for name in _SIDES[side]:
         world.kill(name)
-    copy = backup(world, side)
+    backup = world.backup(side)
     world.start(*_SIDES[side])
-    return copy
+    return backup
 
 
 def _restore(world: World, **backups: str) -> None:
     """Set these sides back, when all that was reported has been delivered and both sides agree."""
     assert _reconcile(world).returncode == _CLEAN
-    for side, copy in backups.items():
+    for side, backup in backups.items():
         for name in _SIDES[side]:
             world.kill(name)
-        restore(world, side, copy)
+        world.restore(side, backup)
     for side in backups:
         world.start(*_SIDES[side])
 

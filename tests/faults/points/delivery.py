@@ -8,7 +8,6 @@ from tests.faults.points.transactions import AFTER, BEFORE, RECORD
 from tests.faults.proxy import Way
 from tests.faults.relay import Call
 from tests.faults.run import Run
-from tests.faults.trouble import commit_raises, payment_database_away
 from tests.support.processes import BOUND, eventually
 
 _PAST_DEADLINE = 1.5
@@ -64,8 +63,7 @@ point("acknowledge", "kill after COMMIT")(_killed(AFTER))
 def _commit_raises(*, durable: bool) -> Callable[[Run], None]:
     def cross(run: Run) -> None:
         (code,) = run.ready()
-        answer = commit_raises(
-            run.world,
+        answer = run.world.commit_raises(
             "payment-server",
             RECORD,
             lambda: run.customer.report(code),
@@ -98,7 +96,7 @@ def _database_away(run: Run) -> None:
     run.world.relay.behave(wait_until_away)
     run.done(run.customer.report(code))
     assert called.wait(BOUND)
-    with payment_database_away(run.world):
+    with run.world.payment_database_away():
         is_away.set()
         run.pause(_AWAY_SECONDS)
         run.fired()

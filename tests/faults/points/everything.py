@@ -1,6 +1,5 @@
 """Everything at once: customers who insist, and for a while a nemesis that does whatever its seed says."""
 
-import functools
 import random
 from collections.abc import Callable, Mapping
 
@@ -10,7 +9,6 @@ from tests.faults.catalogue import point
 from tests.faults.proxy import Way
 from tests.faults.relay import Call, hand_on
 from tests.faults.run import Run
-from tests.faults.trouble import restart_database
 from tests.support.processes import eventually
 
 _SEEDS = (1, 2, 3)
@@ -62,7 +60,7 @@ def _acts(run: Run, dice: random.Random) -> Mapping[str, Callable[[], object]]:
     }
     if world.has_server:
         acts["database connection reset"] = lambda: world.link(dice.choice(_PROCESSES)).reset()
-        acts["database crash"] = functools.partial(restart_database, world)
+        acts["database crash"] = world.restart_database
     return acts
 
 

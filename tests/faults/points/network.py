@@ -1,6 +1,5 @@
 """The network between payment and order side: cut, one way or both, reset, half-open, while payments are reported."""
 
-import functools
 from collections.abc import Callable
 
 from tests.faults.catalogue import point
@@ -17,7 +16,7 @@ def _network(counted: str, break_it: Callable[[Proxy], None]) -> Callable[[Run],
         codes = run.ready(2 * _ROWS)
         proxy = run.world.proxy
         before = proxy.counts[counted]
-        pending = [run.customer.later(functools.partial(run.customer.report, code)) for code in codes[:_ROWS]]
+        pending = [run.customer.later(lambda code=code: run.customer.report(code)) for code in codes[:_ROWS]]  # type: ignore[misc]
         break_it(proxy)
         run.done(run.customer.report_together(codes[_ROWS:]))
         for each in pending:

@@ -18,7 +18,6 @@ from tests.faults.machine import failing_syncs, small_disk
 from tests.faults.points.transactions import AFTER, BEFORE, REPORT
 from tests.faults.run import Run
 from tests.faults.traps import SERIALIZATION_FAILURE
-from tests.faults.trouble import backend_in_transaction, commit_raises, create_on, holding, restart_database
 from tests.support.processes import eventually
 
 FULL_DISK_REPORTS = 200
@@ -53,8 +52,7 @@ point("report result", "kill after COMMIT, before the answer", quick=True)(_kill
 def _commit_raises(*, durable: bool) -> Callable[[Run], None]:
     def cross(run: Run) -> None:
         (code,) = run.ready()
-        answer = commit_raises(
-            run.world,
+        answer = run.world.commit_raises(
             "payment-server",
             REPORT,
             lambda: run.customer.report(code),
@@ -78,7 +76,7 @@ def _fsync_fails(run: Run) -> None:
     trap = run.world.trap("payment-server", REPORT, BEFORE)
     pending = run.customer.later(lambda: run.customer.report(code))
     process = trap.wait()
-    with failing_syncs(backend_in_transaction(run.world) if run.world.has_server else process) as failed:
+    with failing_syncs(run.world.backend_in_transaction() if run.world.has_server else process) as failed:
         trap.go_on()
         answer = pending.result()
         eventually(lambda: failed() > 0)
@@ -93,7 +91,7 @@ def _database_restarted(run: Run) -> None:
     trap = run.world.trap("payment-server", REPORT, "after write 2")
     pending = run.customer.later(lambda: run.customer.report(code))
     trap.wait()
-    restart_database(run.world)
+    run.world.restart_database()
     run.fired()
     trap.go_on()
     answer = pending.result()
@@ -105,7 +103,7 @@ def _database_restarted(run: Run) -> None:
 def _disk_full(run: Run) -> None:
     with (
         small_disk() as disk,
-        run.own_world(payment_database=create_on(run.world, disk.path)),
+        run.own_world(payment_database=run.world.create_on(disk.path)),
     ):
         codes = run.ready(FULL_DISK_REPORTS)
         disk.fill()
@@ -124,7 +122,7 @@ def _disk_full(run: Run) -> None:
 def _lock_wait(run: Run) -> None:
     """Somebody else holds the payment longer than a statement waits for a row."""
     (code,) = run.ready()
-    with holding(run.world, Payment, Payment.payment_code == code) as let_go:
+    with run.world.holding(Payment, Payment.payment_code == code) as let_go:
         pending = run.customer.later(lambda: run.customer.report(code))
         assert not wait([pending], LOCK_SECONDS + 1).done
         run.fired()

@@ -63,6 +63,7 @@ def _row(number: int, lease: Lease) -> ClaimedRow:
         payment_code=f"P-{number}",
         content=request.SerializeToString(),
         attempt=1,
+        create_time=START,
         claim_time=START,
     )
 

@@ -27,7 +27,7 @@ from paylatch.order.v1 import batch_pb2 as paylatch_dot_order_dot_v1_dot_batch__
 from paylatch.order.v1 import order_enums_pb2 as paylatch_dot_order_dot_v1_dot_order__enums__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,paylatch/order/v1/order_notify_service.proto\x12\x11paylatch.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpaylatch/order/v1/batch.proto\x1a#paylatch/order/v1/order_enums.proto\"\x87\x02\n\x12OrderNotifyRequest\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x32\n\x07outcome\x18\x04 \x01(\x0e\x32!.paylatch.order.v1.PaymentOutcome\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x15\n\x08trade_no\x18\x07 \x01(\tH\x00\x88\x01\x01\x12/\n\x0bsettle_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x0b\n\t_trade_no\"\xd4\x01\n\x13OrderNotifyResponse\x12\x33\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32\x1e.paylatch.order.v1.Disposition\x12\x13\n\x0bis_repeated\x18\x02 \x01(\x08\x12\x34\n\x0corder_status\x18\x03 \x01(\x0e\x32\x1e.paylatch.order.v1.OrderStatus\x12=\n\x0epayment_status\x18\x04 \x01(\x0e\x32%.paylatch.order.v1.OrderPaymentStatus\"R\n\x17\x42\x61tchOrderNotifyRequest\x12\x37\n\x08requests\x18\x01 \x03(\x0b\x32%.paylatch.order.v1.OrderNotifyRequest\"V\n\x18\x42\x61tchOrderNotifyResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).paylatch.order.v1.BatchOrderNotifyResult\"\xb9\x01\n\x16\x42\x61tchOrderNotifyResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12:\n\x08response\x18\x03 \x01(\x0b\x32&.paylatch.order.v1.OrderNotifyResponseH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome2\xdf\x01\n\x12OrderNotifyService\x12\\\n\x0bOrderNotify\x12%.paylatch.order.v1.OrderNotifyRequest\x1a&.paylatch.order.v1.OrderNotifyResponse\x12k\n\x10\x42\x61tchOrderNotify\x12*.paylatch.order.v1.BatchOrderNotifyRequest\x1a+.paylatch.order.v1.BatchOrderNotifyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n,paylatch/order/v1/order_notify_service.proto\x12\x11paylatch.order.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dpaylatch/order/v1/batch.proto\x1a#paylatch/order/v1/order_enums.proto\"\xb1\x02\n\x12OrderNotifyRequest\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12\x10\n\x08order_no\x18\x03 \x01(\t\x12\x32\n\x07outcome\x18\x04 \x01(\x0e\x32!.paylatch.order.v1.PaymentOutcome\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x15\n\x08trade_no\x18\x07 \x01(\tH\x00\x88\x01\x01\x12/\n\x0bsettle_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x0btraceparent\x18\t \x01(\tH\x01\x88\x01\x01\x42\x0b\n\t_trade_noB\x0e\n\x0c_traceparent\"\xd4\x01\n\x13OrderNotifyResponse\x12\x33\n\x0b\x64isposition\x18\x01 \x01(\x0e\x32\x1e.paylatch.order.v1.Disposition\x12\x13\n\x0bis_repeated\x18\x02 \x01(\x08\x12\x34\n\x0corder_status\x18\x03 \x01(\x0e\x32\x1e.paylatch.order.v1.OrderStatus\x12=\n\x0epayment_status\x18\x04 \x01(\x0e\x32%.paylatch.order.v1.OrderPaymentStatus\"R\n\x17\x42\x61tchOrderNotifyRequest\x12\x37\n\x08requests\x18\x01 \x03(\x0b\x32%.paylatch.order.v1.OrderNotifyRequest\"V\n\x18\x42\x61tchOrderNotifyResponse\x12:\n\x07results\x18\x01 \x03(\x0b\x32).paylatch.order.v1.BatchOrderNotifyResult\"\xb9\x01\n\x16\x42\x61tchOrderNotifyResult\x12\x13\n\x0bplatform_id\x18\x01 \x01(\t\x12\x14\n\x0cpayment_code\x18\x02 \x01(\t\x12:\n\x08response\x18\x03 \x01(\x0b\x32&.paylatch.order.v1.OrderNotifyResponseH\x00\x12-\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x1c.paylatch.order.v1.ItemErrorH\x00\x42\t\n\x07outcome2\xdf\x01\n\x12OrderNotifyService\x12\\\n\x0bOrderNotify\x12%.paylatch.order.v1.OrderNotifyRequest\x1a&.paylatch.order.v1.OrderNotifyResponse\x12k\n\x10\x42\x61tchOrderNotify\x12*.paylatch.order.v1.BatchOrderNotifyRequest\x1a+.paylatch.order.v1.BatchOrderNotifyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,15 +35,15 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'paylatch.order.v1.order_not
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ORDERNOTIFYREQUEST']._serialized_start=169
-  _globals['_ORDERNOTIFYREQUEST']._serialized_end=432
-  _globals['_ORDERNOTIFYRESPONSE']._serialized_start=435
-  _globals['_ORDERNOTIFYRESPONSE']._serialized_end=647
-  _globals['_BATCHORDERNOTIFYREQUEST']._serialized_start=649
-  _globals['_BATCHORDERNOTIFYREQUEST']._serialized_end=731
-  _globals['_BATCHORDERNOTIFYRESPONSE']._serialized_start=733
-  _globals['_BATCHORDERNOTIFYRESPONSE']._serialized_end=819
-  _globals['_BATCHORDERNOTIFYRESULT']._serialized_start=822
-  _globals['_BATCHORDERNOTIFYRESULT']._serialized_end=1007
-  _globals['_ORDERNOTIFYSERVICE']._serialized_start=1010
-  _globals['_ORDERNOTIFYSERVICE']._serialized_end=1233
+  _globals['_ORDERNOTIFYREQUEST']._serialized_end=474
+  _globals['_ORDERNOTIFYRESPONSE']._serialized_start=477
+  _globals['_ORDERNOTIFYRESPONSE']._serialized_end=689
+  _globals['_BATCHORDERNOTIFYREQUEST']._serialized_start=691
+  _globals['_BATCHORDERNOTIFYREQUEST']._serialized_end=773
+  _globals['_BATCHORDERNOTIFYRESPONSE']._serialized_start=775
+  _globals['_BATCHORDERNOTIFYRESPONSE']._serialized_end=861
+  _globals['_BATCHORDERNOTIFYRESULT']._serialized_start=864
+  _globals['_BATCHORDERNOTIFYRESULT']._serialized_end=1049
+  _globals['_ORDERNOTIFYSERVICE']._serialized_start=1052
+  _globals['_ORDERNOTIFYSERVICE']._serialized_end=1275
 # @@protoc_insertion_point(module_scope)

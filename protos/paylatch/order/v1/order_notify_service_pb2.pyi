@@ -35,6 +35,7 @@ class OrderNotifyRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     TRADE_NO_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     platform_id: _builtins.str
     """The payment's platform: 1 to 64 printable ASCII characters without blanks. Half of the key."""
     payment_code: _builtins.str
@@ -49,6 +50,10 @@ class OrderNotifyRequest(_message.Message):
     """ISO 4217 code in capitals, such as USD."""
     trade_no: _builtins.str
     """The platform's own number of the payment: 0 to 128 characters. May be left out."""
+    traceparent: _builtins.str
+    """The trace this notification belongs to, as a W3C traceparent. Only set in a batch, whose call belongs to no one
+    trace; a single call says it in its metadata. Says nothing about the payment; anything else is ignored.
+    """
     @_builtins.property
     def settle_time(self) -> _timestamp_pb2.Timestamp:
         """When the payment was settled, UTC. May be left out."""
@@ -64,13 +69,19 @@ class OrderNotifyRequest(_message.Message):
         currency_code: _builtins.str = ...,
         trade_no: _builtins.str | None = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
+        traceparent: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_trade_no", b"_trade_no", "settle_time", b"settle_time", "trade_no", b"trade_no"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_traceparent", b"_traceparent", "_trade_no", b"_trade_no", "settle_time", b"settle_time", "traceparent", b"traceparent", "trade_no", b"trade_no"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_trade_no", b"_trade_no", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "order_no", b"order_no", "outcome", b"outcome", "payment_code", b"payment_code", "platform_id", b"platform_id", "settle_time", b"settle_time", "trade_no", b"trade_no"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_traceparent", b"_traceparent", "_trade_no", b"_trade_no", "amount_minor", b"amount_minor", "currency_code", b"currency_code", "order_no", b"order_no", "outcome", b"outcome", "payment_code", b"payment_code", "platform_id", b"platform_id", "settle_time", b"settle_time", "traceparent", b"traceparent", "trade_no", b"trade_no"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__traceparent: _TypeAlias = _typing.Literal["traceparent"]  # noqa: Y015
+    _WhichOneofArgType__traceparent: _TypeAlias = _typing.Literal["_traceparent", b"_traceparent"]  # noqa: Y015
     _WhichOneofReturnType__trade_no: _TypeAlias = _typing.Literal["trade_no"]  # noqa: Y015
     _WhichOneofArgType__trade_no: _TypeAlias = _typing.Literal["_trade_no", b"_trade_no"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__traceparent) -> _WhichOneofReturnType__traceparent | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trade_no) -> _WhichOneofReturnType__trade_no | None: ...
 
 Global___OrderNotifyRequest: _TypeAlias = OrderNotifyRequest  # noqa: Y015

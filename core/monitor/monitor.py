@@ -1,0 +1,92 @@
+"""A process's monitor: its vitals, and its metrics over plain HTTP on an address of their own."""
+
+import threading
+from collections.abc import Iterator
+from importlib.metadata import version
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import start_http_server
+
+from core.monitor.vitals import Vitals
+from core.rpc.server import CannotListen, RpcServer, checked_address
+from core.settings import Settings
+from core.store.database import Database
+from core.telemetry.catalogue import (
+    BUILD_INFO,
+    CALLS_IN_FLIGHT,
+    CLOCK_SKEW,
+    CONNECTIONS,
+    DATABASE_UP,
+    PASS_AGE,
+    SERVING,
+    WORKERS,
+)
+from core.telemetry.metrics import Metrics, Reading, RegistryMetrics
+
+MONITOR_SECONDS = 3.0
+"""How long ending the monitor may hold up the end of a process."""
+
+_GAUGES = (BUILD_INFO, SERVING, DATABASE_UP, CLOCK_SKEW, CONNECTIONS, CALLS_IN_FLIGHT, WORKERS)
+
+
+class Monitor:
+    """See the module. server: whose calls it tells of. database: whose connections."""
+
+    def __init__(self, metrics: Metrics, vitals: Vitals, server: RpcServer, database: Database) -> None:
+        self._metrics = metrics
+        self._vitals = vitals
+        self._server = server
+        self._database = database
+        self._http: tuple[WSGIServer, threading.Thread] | None = None
+        metrics.read(self._read, _GAUGES)
+        if vitals.loops is not None:
+            metrics.read(vitals.pass_ages, [PASS_AGE])
+
+    def listen(self, address: str | None, settings: Settings) -> None:
+        """Serve the metrics on `address`, if there is one: GET /metrics.
+
+        A server of several processes has as many ports for them, from this one upwards: each tells its own counts.
+
+        Raises:
+            CannotListen: it is taken, not this machine's, or not loopback without plaintext being allowed.
+        """
+        if address is None or not isinstance(self._metrics, RegistryMetrics):
+            return
+        host, port = checked_address(address, allow_plaintext=settings.allow_plaintext)
+        try:
+            self._http = start_http_server(port + settings.server_process_number, host, self._metrics.registry)
+        except OSError as error:
+            raise CannotListen(f"cannot serve metrics on {address}: {error.strerror}") from None
+
+    @property
+    def metrics_address(self) -> str | None:
+        """Where the metrics are served, if they are."""
+        if self._http is None:
+            return None
+        host, port = self._http[0].server_address[:2]
+        return f"{host!s}:{port}"
+
+    def start(self) -> None:
+        """Look after the process from here on. After its server was started."""
+        self._vitals.start()
+
+    def stop(self) -> None:
+        """Look no more, serve no more metrics."""
+        self._vitals.stop()
+        if self._http is not None:
+            server, thread = self._http
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+    def _read(self) -> Iterator[Reading]:
+        in_use, idle = self._database.connections
+        yield Reading(BUILD_INFO, 1, (version("paylatch"),))
+        yield Reading(SERVING, int(self._vitals.is_well))
+        yield Reading(DATABASE_UP, int(self._vitals.is_database_up))
+        if self._vitals.clock_skew is not None:
+            yield Reading(CLOCK_SKEW, self._vitals.clock_skew)
+        yield Reading(CONNECTIONS, in_use, ("in_use",))
+        yield Reading(CONNECTIONS, idle, ("idle",))
+        yield Reading(CALLS_IN_FLIGHT, self._server.calls_in_flight)
+        yield Reading(WORKERS, self._server.workers)
