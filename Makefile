@@ -93,12 +93,14 @@ proto-check: $(VENV)/.dev ## Check the contracts: style, format, breaking change
 	$(BIN)/python protos/generate.py --check
 
 .PHONY: diagrams
-diagrams: $(VENV)/.dev ## Draw the life cycles into the documentation
+diagrams: $(VENV)/.dev ## Draw the life cycles, and list the metrics, in the documentation
 	$(BIN)/python -m core.rules.diagrams
+	$(BIN)/python -m core.telemetry.reference
 
 .PHONY: diagrams-check
-diagrams-check: $(VENV)/.dev ## Check the drawn life cycles against the code
+diagrams-check: $(VENV)/.dev ## Check the drawn life cycles and the listed metrics against the code
 	$(BIN)/python -m core.rules.diagrams --check
+	$(BIN)/python -m core.telemetry.reference --check
 
 ## Measuring
 
