@@ -3,6 +3,7 @@
 # ruff: noqa: PLC0415  # so that a process starts fast, and no command waits for what another needs
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +31,7 @@ def build() -> typer.Typer:
         app.command(run.__name__.replace("_", "-"))(run)
     # What stands behind these reads its options itself, even `--help`.
     unread = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    for hand_on in (reconcile, notify, exceptions, follow_ups):
+    for hand_on in (reconcile, notify, exceptions, follow_ups, top):
         app.command(hand_on.__name__.replace("_", "-"), context_settings=unread)(hand_on)
     return app
 
@@ -142,9 +143,7 @@ def reconcile(context: typer.Context) -> None:
     """Compare payments and orders over RPC, both ways, and name every difference."""
     from cli.reconcile import reconcile_command
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    app.command()(reconcile_command)
-    app(context.args, prog_name=context.command_path)
+    _run_alone(context, reconcile_command)
 
 
 def notify(context: typer.Context) -> None:
@@ -166,6 +165,20 @@ def follow_ups(context: typer.Context) -> None:
     from cli.follow_ups import follow_ups_app
 
     _hand_on(context, follow_ups_app)
+
+
+def top(context: typer.Context) -> None:
+    """A live view of backlogs, rates, targets and what needs a person."""
+    from cli.top import top_command
+
+    _run_alone(context, top_command)
+
+
+def _run_alone(context: typer.Context, command: Callable[..., None]) -> None:
+    """Run a command that reads its options itself, under the name by which it was called."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app(context.args, prog_name=context.command_path)
 
 
 def _hand_on(context: typer.Context, group: typer.Typer) -> None:
