@@ -11,6 +11,7 @@ from core.telemetry.catalogue import PROCESSES, Kind
 
 DEPLOY = Path(__file__).parents[3] / "deploy"
 RULES = (DEPLOY / "prometheus" / "alerts.yml").read_text()
+RUNBOOK = (DEPLOY.parent / "OPERATIONS.md").read_text()
 RULE_TESTS = (DEPLOY / "prometheus" / "alerts_test.yml").read_text()
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "paylatch.json").read_text())
 
@@ -43,7 +44,8 @@ def test_every_alert_has_a_test_a_summary_and_its_place_in_the_runbook() -> None
         (rule,) = [part for part in RULES.split("- alert: ") if part.startswith(f"{alert}\n")]
         assert re.search(r"severity: (page|ticket)\n", rule), alert
         assert re.search(r'summary: ".+"\n', rule), alert
-        assert f"runbook: OPERATIONS.md#{alert.lower()}\n" in rule
+        assert "runbook: OPERATIONS.md#alerts-of-prometheus\n" in rule
+        assert RUNBOOK.count(f"| `{alert}` |") == 1, f"{alert} has no row in OPERATIONS.md"
         assert f"name: {alert}\n" in RULE_TESTS, f"{alert} has no test"
 
 
