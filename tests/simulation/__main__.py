@@ -74,6 +74,7 @@ def _table(campaign: Campaign) -> Table:
         ("taken down by the order side, each once", f"{campaign.delivered:,}"),
         ("calls that reached the order side", f"{campaign.notified:,}"),
         ("given up on the way, with reason and alarm", f"{campaign.given_up:,}"),
+        ("finished schedules purged after their retention", f"{campaign.purged:,}"),
         ("commits checked against the invariants", f"{campaign.commits:,}"),
         ("longest healing, beside the promised", f"{healed:.2f} s of {promised:.2f} s ({share:.0%})"),
         ("lost, or with two effects, or another invariant broken", f"{len(campaign.failures):,} seeds"),

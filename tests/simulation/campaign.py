@@ -34,6 +34,7 @@ class Campaign:
     payments: int = 0
     delivered: int = 0
     given_up: int = 0
+    purged: int = 0
     notified: int = 0
     commits: int = 0
     worst: tuple[float, float, float] = (0.0, 0.0, 0.0)
@@ -49,6 +50,7 @@ class Campaign:
         self.payments += outcome.payments
         self.delivered += outcome.delivered
         self.given_up += outcome.given_up
+        self.purged += outcome.purged
         self.notified += outcome.notified
         self.commits += outcome.commits
         self.counts.update(outcome.counts)

@@ -71,7 +71,6 @@ class History:
     attempted: dict[Key, int] = field(default_factory=dict)
     acknowledged: dict[Key, int] = field(default_factory=dict)
     refused: dict[Key, int] = field(default_factory=dict)
-    acts: int = 0
 
 
 class Person:

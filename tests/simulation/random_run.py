@@ -33,6 +33,7 @@ class Result:
     payments: int
     delivered: int
     given_up: int
+    purged: int
     notified: int
     commits: int
     healed: float
@@ -153,6 +154,7 @@ class _Run:
             payments=len(watch.payment.payments),
             delivered=len(watch.order.notifies),
             given_up=sum(watch.alarms.values()),
+            purged=watch.purged,
             notified=self._world.network.arrived["OrderNotify"] + self._world.network.arrived["BatchOrderNotify"],
             commits=watch.commits,
             healed=healed,

@@ -131,8 +131,8 @@ class OrderSide:
 class Watch:
     """See the module.
 
-    alarms: keys whose giving up was raised as an alarm. stock: the units of each sku at first. forgotten: payments that
-    the order side had before its database was restored, until they are reopened.
+    alarms: keys whose giving up was raised as an alarm. stock: the units of each sku at first. purged: schedules that
+    went. forgotten: payments that the order side had before its database was restored, until they are reopened.
     """
 
     def __init__(
