@@ -60,7 +60,7 @@ mutations: $(VENV)/.dev ## Break the product on purpose in many ways, and show t
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all
-check: lint types imports proto-check diagrams-check deploy-check test-slow test faults-quick ## Everything a change must pass; CI runs this
+check: lint types imports proto-check diagrams-check deploy-check test-slow test faults-quick bench-check ## Everything a change must pass; CI runs this
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint, and check the format
@@ -103,6 +103,14 @@ diagrams-check: $(VENV)/.dev ## Check the drawn life cycles and the listed metri
 	$(BIN)/python -m core.telemetry.reference --check
 
 ## Measuring
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure everything beside the peers (ARGS=--publish writes BENCHMARKS.md; --only, --rounds, --short)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+.PHONY: bench-check
+bench-check: $(VENV)/.dev ## Run every measurement with a few rows: whether it still runs
+	$(BIN)/python -m benchmarks --short
 
 .PHONY: endurance
 endurance: $(VENV)/.dev ## Drain a million notifications on PostgreSQL and see that the tables stay healthy (ARGS=--rows …)

@@ -100,7 +100,16 @@ def settle_statistics(urls: Urls) -> None:
                 connection.execute("CHECKPOINT")
 
 
+def backlog_requests(numbers: range) -> list[order_notify_service_pb2.OrderNotifyRequest]:
+    """What is sent for each payment."""
+    return [_request(number) for number in numbers]
+
+
 def _content(number: int) -> bytes:
+    return _request(number).SerializeToString()
+
+
+def _request(number: int) -> order_notify_service_pb2.OrderNotifyRequest:
     request = order_notify_service_pb2.OrderNotifyRequest(
         platform_id=PLATFORM,
         payment_code=payment_code(number),
@@ -111,7 +120,7 @@ def _content(number: int) -> bytes:
         trade_no=f"T{number:020}",
     )
     request.settle_time.FromDatetime(_NOW)
-    return request.SerializeToString()
+    return request
 
 
 def _load(url: str, table: str, columns: str, rows: Iterator[Row]) -> None:

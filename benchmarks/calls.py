@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import grpc
 
@@ -44,27 +45,36 @@ def rate_of(
     call: Callable[[payment_service_pb2_grpc.PaymentServiceStub, Sequence[int]], None],
 ) -> float:
     """Payments a second, if each caller calls with the parts of its share, one after the other, all at once."""
-    ready = threading.Barrier(len(shares) + 1)
-    errors: list[Exception] = []
 
     def work(share: Sequence[Sequence[int]]) -> None:
-        try:
-            ready.wait()
-            for part in share:
-                call(stub, part)
-        except Exception as error:  # noqa: BLE001 - raised below, by whoever waits
-            errors.append(error)
+        for part in share:
+            call(stub, part)
 
     with grpc.insecure_channel(address) as channel:
         stub = payment_service_pb2_grpc.PaymentServiceStub(channel)
-        threads = [threading.Thread(target=work, args=(share,)) for share in shares]
-        for thread in threads:
-            thread.start()
+        seconds = seconds_of([partial(work, share) for share in shares])
+    return sum(len(part) for share in shares for part in share) / seconds
+
+
+def seconds_of(works: Sequence[Callable[[], None]]) -> float:
+    """How long it takes until all of these have ended, each on a thread of its own, started at the same time."""
+    ready = threading.Barrier(len(works) + 1)
+    errors: list[Exception] = []
+
+    def run(work: Callable[[], None]) -> None:
         ready.wait()
-        began = time.monotonic()
-        for thread in threads:
-            thread.join()
-        seconds = time.monotonic() - began
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - raised below, by whoever waits
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    ready.wait()
+    began = time.monotonic()
+    for thread in threads:
+        thread.join()
     if errors:
         raise errors[0]
-    return sum(len(part) for share in shares for part in share) / seconds
+    return time.monotonic() - began

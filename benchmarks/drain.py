@@ -8,50 +8,79 @@ CPU time is that of each process, and of its PostgreSQL sessions, from when the 
 
 import argparse
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.backlog import settle_statistics, write_backlog
-from benchmarks.system import System, fresh_databases, query
+from benchmarks.system import System, Urls, fresh_databases, migrated, query
 from core.rules.codes import ScheduleStatus
 
 _LOOK_SECONDS = 0.5
-_FIRST = "(SELECT min(finish_time) FROM notify_attempt)"
-_SECONDS = {
-    "postgresql": f"extract(epoch FROM max(finish_time) - {_FIRST})",
-    "sqlite": f"((julianday(max(finish_time)) - julianday({_FIRST})) * 86400)",
+_ELAPSED = {
+    "postgresql": "extract(epoch FROM max(finish_time) - min(finish_time))",
+    "sqlite": "(julianday(max(finish_time)) - julianday(min(finish_time))) * 86400",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """One drain. rate: notifications a second. cpu: microseconds a notification, by process. memory: its peak, MiB."""
+    """One drain.
+
+    rate: notifications a second. cpu: microseconds a notification, by process. memory: the peak in MiB, by process;
+    memory_over_time: in MiB of the process that had most of it, looked at all the while.
+    """
 
     rate: float
     cpu: Mapping[str, float]
     memory: Mapping[str, float]
+    memory_over_time: Sequence[float]
 
 
-def drain(engine: str, rows: int, overrides: Mapping[str, str]) -> Drained:
+def drain(engine: str, rows: int, overrides: Mapping[str, str], schedulers: int = 1) -> Drained:
     """Drain `rows` notifications from fresh databases."""
-    with fresh_databases(engine) as urls, System(urls, **overrides) as system:
-        write_backlog(urls, system.settings.notify_targets[0], range(1, rows + 1))
+    with fresh_databases(engine) as urls:
+        migrated(urls)
+        return drain_in(urls, engine, range(1, rows + 1), overrides, schedulers)
+
+
+def drain_in(urls: Urls, engine: str, numbers: range, overrides: Mapping[str, str], schedulers: int = 1) -> Drained:
+    """Drain a notification of each of `numbers` from these databases, which stay.
+
+    Raises:
+        RuntimeError: not every one was delivered.
+    """
+    with System(urls, **overrides) as system:
+        write_backlog(urls, system.settings.notify_targets[0], numbers)
         settle_statistics(urls)
-        system.start("order-server", "scheduler")
-        before, peak = system.cpu(), dict(system.memory())
-        while _is_left(system):
+        last_attempt = int(query(urls.payment, "SELECT coalesce(max(id), 0) FROM notify_attempt")[0])
+        system.start("order-server")
+        system.start_schedulers(schedulers)
+        before, memory = system.cpu(), [dict(system.memory())]
+        while is_left(urls):
             threading.Event().wait(_LOOK_SECONDS)
-            peak = {name: max(peak[name], now) for name, now in system.memory().items()}
+            memory.append(dict(system.memory()))
         after = system.cpu()
-        rate = f"SELECT count(*) / {_SECONDS[engine]} FROM notify_attempt WHERE finish_time > {_FIRST}"
-        cpu = {name: (after[name] - before.get(name, 0.0)) / rows * 1e6 for name in after}
-        return Drained(float(query(urls.payment, rate)[0]), cpu, peak)
+        delivered = query(urls.payment, f"SELECT count(*) FROM notify_attempt WHERE id > {last_attempt} AND code = 0")
+        if delivered[0] < len(numbers):
+            raise RuntimeError(f"{delivered[0]} of {len(numbers)} notifications were delivered")
+        cpu = {name: (after[name] - before.get(name, 0.0)) / len(numbers) * 1e6 for name in after}
+        peak = {name: max(sample[name] for sample in memory) for name in memory[0]}
+        return Drained(rate_since(urls, engine, last_attempt), cpu, peak, [max(each.values()) for each in memory])
 
 
-def _is_left(system: System) -> bool:
+def rate_since(urls: Urls, engine: str, last_attempt: int) -> float:
+    """Notifications a second after the attempt of this id: those behind the first batch, from its end to the last."""
+    since = f"FROM notify_attempt WHERE id > {last_attempt}"
+    behind = f"{since} AND finish_time > (SELECT min(finish_time) {since})"
+    seconds = query(urls.payment, f"SELECT {_ELAPSED[engine]} {since}")[0]
+    return float(query(urls.payment, f"SELECT count(*) {behind}")[0]) / float(seconds or "inf")
+
+
+def is_left(urls: Urls) -> bool:
+    """Whether a notification waits, or is under way."""
     left = f"SELECT EXISTS (SELECT 1 FROM notify_schedule WHERE notify_status = {int(ScheduleStatus.NOTIFYING)})"
-    return bool(query(system.urls.payment, left)[0])
+    return bool(query(urls.payment, left)[0])
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import grpc
 
 from benchmarks.backlog import order_no, settle_statistics, write_backlog, write_orders, write_payments
 from benchmarks.calls import DEADLINE, report_of
+from benchmarks.drain import is_left
 from benchmarks.system import System, fresh_databases
 from core.settings import parse_duration
 from paylatch.order.v1 import order_enums_pb2, order_service_pb2, order_service_pb2_grpc
@@ -22,10 +23,11 @@ from paylatch.payment.v1 import payment_service_pb2_grpc
 
 _PAID = order_enums_pb2.ORDER_PAYMENT_STATUS_PAID
 _LOOK_SECONDS = 0.001
+_LOOK_AT_BACKLOG = 20
 
 
 def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: Mapping[str, str]) -> Sequence[float]:
-    """Milliseconds from report to paid, of each payment."""
+    """Milliseconds from report to paid, of each payment; with a `backlog`, of those reported while it lasts."""
     fresh, old = range(1, reports + 1), range(reports + 1, reports + backlog + 1)
     with fresh_databases(engine) as urls, System(urls, **overrides) as system:
         target = system.settings.notify_targets[0]
@@ -38,7 +40,12 @@ def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: 
         with grpc.insecure_channel(payment) as payments, grpc.insecure_channel(order) as orders:
             reporting = payment_service_pb2_grpc.PaymentServiceStub(payments)
             asking = order_service_pb2_grpc.OrderServiceStub(orders)
-            return [_latency(reporting, asking, number, pause) for number in fresh]
+            measured: list[float] = []
+            for number in fresh:
+                if backlog and number % _LOOK_AT_BACKLOG == 0 and not is_left(urls):
+                    break
+                measured.append(_latency(reporting, asking, number, pause))
+            return measured
 
 
 def _latency(

@@ -3,6 +3,7 @@
 Owns making and removing all of it. Decides nothing about what is measured.
 """
 
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,14 +15,14 @@ from urllib.parse import urlsplit
 
 import psycopg
 
+from benchmarks.postgresql import server_url
 from cli.migrate import migrate_both
 from cli.ports import free_addresses
 from cli.processes import Child, Launch, Program, environment, programs
 from core.clock import SystemClock
 from core.settings import Settings, load_settings
 
-POSTGRESQL = os.environ.get("PAYLATCH_BENCHMARK_POSTGRES_URL", "postgresql://postgres@127.0.0.1:5432/postgres")
-"""The server that a run on PostgreSQL makes its databases on."""
+_NUMBERS = itertools.count(1)
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _UTIME = 11  # of /proc/PID/stat, behind the name
@@ -36,22 +37,34 @@ class Urls:
 
 
 @contextmanager
-def fresh_databases(engine: str, server: str = POSTGRESQL) -> Iterator[Urls]:
-    """Two empty databases, gone in the end. engine: `postgresql`, on `server`, or `sqlite`, in files."""
+def fresh_databases(engine: str) -> Iterator[Urls]:
+    """Two empty databases, gone in the end. engine: `postgresql`, on the server of this run, or `sqlite`, in files."""
     if engine == "sqlite":
         with tempfile.TemporaryDirectory(prefix="paylatch-benchmark-") as directory:
             yield Urls(f"sqlite:///{directory}/payment.db", f"sqlite:///{directory}/order.db")
         return
-    names = [f"paylatch_benchmark_{side}_{os.getpid()}" for side in ("payment", "order")]
-    with psycopg.connect(server, autocommit=True) as connection:
-        for name in names:
-            connection.execute(f"CREATE DATABASE {name} TEMPLATE template0".encode())
-        try:
-            payment, order = (urlsplit(server)._replace(path=f"/{name}").geturl() for name in names)
-            yield Urls(payment, order)
-        finally:
-            for name in names:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+    with fresh_database("payment") as payment, fresh_database("order") as order:
+        yield Urls(payment, order)
+
+
+@contextmanager
+def fresh_database(name: str) -> Iterator[str]:
+    """The URL of an empty database on PostgreSQL, gone in the end. name: what it is for."""
+    own = f"paylatch_benchmark_{name}_{os.getpid()}_{next(_NUMBERS)}"
+    with psycopg.connect(server_url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {own} TEMPLATE template0".encode())
+    try:
+        yield urlsplit(server_url())._replace(path=f"/{own}").geturl()
+    finally:
+        with psycopg.connect(server_url(), autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {own} WITH (FORCE)".encode())
+
+
+def migrated(urls: Urls) -> None:
+    """Bring both databases to the current schema, without starting anything."""
+    databases = {"payment_database_url": urls.payment, "order_database_url": urls.order}
+    for _ in migrate_both(load_settings(**databases)):
+        pass
 
 
 class System:
@@ -88,6 +101,15 @@ class System:
         """Start these of the three processes, and wait until they serve."""
         for program in programs(self.settings):
             if program.name in names:
+                self.start_program(program)
+
+    def start_schedulers(self, count: int) -> None:
+        """Start so many schedulers on the same database, and wait until they serve."""
+        own = self.settings.scheduler_address
+        addresses = [own, *free_addresses(count)]
+        more = list(dict.fromkeys(addresses))[1:count]
+        for program in programs(self.settings, more):
+            if program.module == "scheduler":
                 self.start_program(program)
 
     def start_program(self, program: Program) -> None:

@@ -1,0 +1,177 @@
+"""The figures to hold (SPEC 11), each with what a run measured. Owns which figure answers which promise."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.measurement import number
+from benchmarks.suite import POSTGRESQL, SQLITE
+
+NAMED_PEERS = ("graphile-worker", "pg-boss", "procrastinate")
+"""Those that SPEC 11 compares with, doing only the call."""
+
+_MIB = 200
+_FLAT = 1.2
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """what: the promise. least: what it says. measured: as it is told. holds: whether it does."""
+
+    what: str
+    least: str
+    measured: str
+    holds: bool
+
+
+class NotMeasured(Exception):
+    """A figure is not in this run."""
+
+
+class Run:
+    """The figures of one run, by where they stand in its JSON."""
+
+    def __init__(self, run: dict[str, Any]) -> None:
+        self._measurements = run["measurements"]
+
+    def median(self, measurement: str, variant: str, figure: str = "rate") -> float:
+        """A median.
+
+        Raises:
+            NotMeasured: it is not there, or failed.
+        """
+        return self.medians(measurement, variant)[figure]
+
+    def medians(self, measurement: str, variant: str) -> Mapping[str, float]:
+        """All medians.
+
+        Raises:
+            NotMeasured: it is not there, or failed.
+        """
+        try:
+            return dict(self._measurements[measurement][variant]["median"])
+        except KeyError:
+            raise NotMeasured(f"{measurement}: {variant}") from None
+
+    def variants(self, measurement: str) -> Sequence[str]:
+        """The names of those that were compared.
+
+        Raises:
+            NotMeasured: the measurement is not in this run.
+        """
+        if measurement not in self._measurements:
+            raise NotMeasured(measurement)
+        return list(self._measurements[measurement])
+
+    def last_round(self, measurement: str, variant: str) -> dict[str, Any]:
+        """All figures and series of the last round.
+
+        Raises:
+            NotMeasured: it is not there, or failed.
+        """
+        try:
+            return dict(self._measurements[measurement][variant]["rounds"][-1])
+        except KeyError:
+            raise NotMeasured(f"{measurement}: {variant}") from None
+
+
+def promises(run: Run) -> Sequence[Promise]:
+    """Each of them."""
+    made = (
+        ("drain on PostgreSQL", "10,000/s", _drain),
+        ("… beside the best of graphile-worker, pg-boss, procrastinate doing only the call", "5 ×", _beside_peers),
+        ("… beside the same SQL alone, the best of one and two workers", "40 %", _beside_sql),
+        ("drain on SQLite", "3,000/s", _drain_on_sqlite),
+        ("reported → order paid, light load, PostgreSQL: p50, p99", "under 15 ms, 50 ms", _latency),
+        ("… fresh payments during a drain of old rows: p99", "under 250 ms", _latency_in_drain),
+        ("ReportPaymentResult, 32 callers, beside one transaction a report", "2 ×", _grouped),
+        ("… beside its bare echo", "half", _beside_echo),
+        ("BatchReportPaymentResults", "10,000 payments/s", _batched),
+        ("drain with the most finished rows in the tables, beside empty ones", "90 %", _growth),
+        ("a process's memory in the longest drain: peak, second half beside first", "under 200 MiB, flat", _memory),
+        ("start of any process, to health SERVING", "under 1.5 s", _start),
+    )
+    return [_promise(what, least, answer, run) for what, least, answer in made]
+
+
+Answer = Callable[[Run], tuple[str, bool]]
+
+
+def _promise(what: str, least: str, answer: Answer, run: Run) -> Promise:
+    try:
+        measured, holds = answer(run)
+    except NotMeasured as missing:
+        return Promise(what, least, f"not measured ({missing})", holds=False)
+    return Promise(what, least, measured, holds)
+
+
+def _drain(run: Run) -> tuple[str, bool]:
+    rate = run.median("drain", POSTGRESQL)
+    return f"{number(rate)}/s", rate >= 10_000
+
+
+def _beside_peers(run: Run) -> tuple[str, bool]:
+    rates = {name: run.median("drain", name) for name in NAMED_PEERS}
+    best = max(rates, key=rates.__getitem__)
+    times = run.median("drain", POSTGRESQL) / rates[best]
+    return f"{times:.1f} × ({best}: {number(rates[best])}/s)", times >= 5
+
+
+def _beside_sql(run: Run) -> tuple[str, bool]:
+    ceiling = max(run.median("drain", f"SQL alone, workers: {workers}") for workers in (1, 2))
+    part = run.median("drain", POSTGRESQL) / ceiling
+    return f"{part:.0%} of {number(ceiling)}/s", part >= 0.4
+
+
+def _drain_on_sqlite(run: Run) -> tuple[str, bool]:
+    rate = run.median("drain", SQLITE)
+    return f"{number(rate)}/s", rate >= 3_000
+
+
+def _latency(run: Run) -> tuple[str, bool]:
+    p50, p99 = (run.median("latency", "PostgreSQL, light load", name) for name in ("p50", "p99"))
+    return f"{p50:.1f} ms, {p99:.1f} ms", p50 < 15 and p99 < 50
+
+
+def _latency_in_drain(run: Run) -> tuple[str, bool]:
+    p99 = run.median("latency", "PostgreSQL, during a drain", "p99")
+    return f"{p99:.0f} ms", p99 < 250
+
+
+def _grouped(run: Run) -> tuple[str, bool]:
+    times = run.median("reports", "grouped") / run.median("reports", "one transaction each")
+    return f"{times:.1f} × ({number(run.median('reports', 'grouped'))}/s)", times >= 2
+
+
+def _beside_echo(run: Run) -> tuple[str, bool]:
+    echo = run.median("reports", "bare echo")
+    part = run.median("reports", "grouped") / echo
+    return f"{part:.0%} of {number(echo)}/s", part >= 0.5
+
+
+def _batched(run: Run) -> tuple[str, bool]:
+    rate = run.median("reports", "batches of 500")
+    return f"{number(rate)}/s", rate >= 10_000
+
+
+def _growth(run: Run) -> tuple[str, bool]:
+    levels = sorted(int(name.replace(",", "")) for name in run.variants("growth"))
+    empty, most = (run.median("growth", f"{level:,}") for level in (levels[0], levels[-1]))
+    return f"{most / empty:.0%} with {levels[-1]:,} ({number(most)}/s)", most / empty >= 0.9
+
+
+def _memory(run: Run) -> tuple[str, bool]:
+    over_time = run.last_round("memory", POSTGRESQL)["memory over time"]
+    half = len(over_time) // 2 or 1
+    first, second = max(over_time[:half]), max(over_time[half:] or over_time)
+    return f"{max(over_time):.0f} MiB, {second / first:.2f} ×", max(over_time) < _MIB and second / first < _FLAT
+
+
+def _start(run: Run) -> tuple[str, bool]:
+    seconds = {
+        f"{process}, {engine}": taken
+        for engine in run.variants("start")
+        for process, taken in run.medians("start", engine).items()
+    }
+    slowest = max(seconds, key=seconds.__getitem__)
+    return f"{seconds[slowest]:.2f} s ({slowest})", seconds[slowest] < 1.5
