@@ -404,9 +404,9 @@ def _kill_after(patch: pytest.MonkeyPatch, writes: int) -> None:
 def _poison(patch: pytest.MonkeyPatch, payment_code: str) -> None:
     """The notification of this payment can not be made."""
 
-    def make(payment: Any) -> Notification:
+    def make(payment: Any, **how: Any) -> Notification:
         if payment.payment_code == payment_code:
             raise ArithmeticError("a poison payment")
-        return notification_of(payment)
+        return notification_of(payment, **how)
 
     patch.setattr("payment_server.report.notification_of", make)
