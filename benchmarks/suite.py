@@ -49,9 +49,9 @@ class Scale:
 
 FULL = Scale(
     rounds=3,
-    rows=100_000,
-    sqlite_rows=50_000,
-    peer_rows=5_000,
+    rows=60_000,
+    sqlite_rows=40_000,
+    peer_rows=4_000,
     tuning_rows=1_500,
     reports=6_000,
     light_reports=500,
@@ -203,7 +203,7 @@ class Suite:
             return measure
 
         variants = [Variant(f"{finished:,}", run(finished)) for finished in self.scale.finished]
-        return Measurement("growth", variants, self.scale.rounds, _grown(grown, self.scale.finished))
+        return Measurement("growth", variants, min(self.scale.rounds, 2), _grown(grown, self.scale.finished))
 
 
 @contextmanager
