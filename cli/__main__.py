@@ -31,7 +31,7 @@ def build() -> typer.Typer:
         app.command(run.__name__.replace("_", "-"))(run)
     # What stands behind these reads its options itself, even `--help`.
     unread = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
-    for hand_on in (reconcile, notify, exceptions, follow_ups, top):
+    for hand_on in (reconcile, notify, exceptions, follow_ups, health, top):
         app.command(hand_on.__name__.replace("_", "-"), context_settings=unread)(hand_on)
     return app
 
@@ -165,6 +165,13 @@ def follow_ups(context: typer.Context) -> None:
     from cli.follow_ups import follow_ups_app
 
     _hand_on(context, follow_ups_app)
+
+
+def health(context: typer.Context) -> None:
+    """Ask the processes whether they can do their work."""
+    from cli.health import health_command
+
+    _run_alone(context, health_command)
 
 
 def top(context: typer.Context) -> None:

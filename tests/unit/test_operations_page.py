@@ -12,6 +12,7 @@ import typer
 
 from cli.exceptions import exceptions_app
 from cli.follow_ups import follow_ups_app
+from cli.health import health_command
 from cli.notify import notify_app
 from cli.reconcile import reconcile_command
 from core.settings import Settings
@@ -29,6 +30,7 @@ def command_line() -> typer.Typer:
     """The operator's commands, with what stands behind them."""
     app = typer.Typer()
     app.command("reconcile")(reconcile_command)
+    app.command("health")(health_command)
     for name, group in (("notify", notify_app), ("exceptions", exceptions_app), ("follow-ups", follow_ups_app)):
         app.add_typer(group, name=name)
     return app
@@ -82,6 +84,11 @@ def test_every_setting_is_one_that_exists() -> None:
     kinds = {"CONTENT_DIFFERS", "OUTCOME_DIFFERS"}
     assert named - not_settings - kinds <= known
     assert {"NOTIFY_TARGETS", "NOTIFY_LEASE"} <= named
+
+
+def test_every_event_is_one_that_is_logged() -> None:
+    named = set(re.findall(rf"^\| `({EVENT})` \|", TEXT, re.MULTILINE))
+    assert named - events(*LEVELS) == set()
 
 
 def test_every_alarm_has_its_row() -> None:
