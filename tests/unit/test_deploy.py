@@ -137,14 +137,17 @@ def test_a_container_may_do_nothing_that_it_need_not(name: str) -> None:
 @pytest.mark.parametrize("name", DATABASE)
 def test_a_container_is_probed_by_grpc_where_it_listens_and_knows_its_own_database_only(name: str) -> None:
     (container,) = pod(manifests("Deployment")[name])["containers"]
-    (port,) = (port["containerPort"] for port in container["ports"])
+    ports = {port["name"]: port["containerPort"] for port in container["ports"]}
+    port = ports["grpc"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert container[probe]["grpc"] == {"port": port}
     environment = {variable["name"]: variable for variable in container["env"]}
-    address = f"PAYLATCH_{name.removesuffix('-server').upper()}_ADDRESS"
+    process = name.removesuffix("-server").upper()
+    address, metrics = f"PAYLATCH_{process}_ADDRESS", f"PAYLATCH_{process}_METRICS_ADDRESS"
     url = f"PAYLATCH_{DATABASE[name].upper()}_DATABASE_URL"
-    assert environment.keys() == {address, url}
+    assert environment.keys() == {address, metrics, url}
     assert environment[address]["value"] == f"0.0.0.0:{port}"
+    assert environment[metrics]["value"] == f"0.0.0.0:{ports['metrics']}"
     assert environment[url]["valueFrom"]["secretKeyRef"]["name"] == f"paylatch-{DATABASE[name]}-database"
 
 
@@ -158,7 +161,9 @@ def test_nobody_reaches_a_server_who_is_not_named() -> None:
     everybody = {"matchLabels": {"app.kubernetes.io/name": "paylatch"}}
     assert policies["default"]["spec"]["podSelector"] == everybody
     assert policies["default"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in policies["default"]["spec"]
+    (scraping,) = policies["default"]["spec"]["ingress"]
+    assert scraping["ports"] == [{"protocol": "TCP", "port": 9100}]
+    assert all("podSelector" in whom for whom in scraping["from"])
     for name, port in (("payment-server", 50051), ("order-server", 50052)):
         (rule,) = policies[name]["spec"]["ingress"]
         assert rule["ports"] == [{"protocol": "TCP", "port": port}]
