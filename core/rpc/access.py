@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import grpc
 
 from core.rpc import status
+from core.rpc.call import Call
 from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
 from core.rpc.policy import Policy, Token, lets_bearer
 from core.rules.errors import PaylatchError, PermissionDenied, Unauthenticated
@@ -85,6 +86,8 @@ class AccessInterceptor(grpc.ServerInterceptor):
             is_granted = policy.lets(caller.identities, method)
         if not is_granted:
             raise PermissionDenied(caller.name, method.removeprefix("/"))
+        if isinstance(context, Call):
+            context.name_caller(caller.name)
 
 
 def caller_of(told: AuthContext, context: grpc.ServicerContext, policy: Policy) -> Caller:

@@ -22,10 +22,20 @@ class Call:
         self._began = clock.monotonic()
         self._longest_call = longest_call
         self._aborted_with: grpc.StatusCode | None = None
+        self._caller: str | None = None
         self.method = method
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._context, name)
+
+    @property
+    def caller(self) -> str:
+        """Who calls: an identity where one is asked for, else the connection."""
+        return self._caller if self._caller is not None else str(self._context.peer())
+
+    def name_caller(self, name: str) -> None:
+        """Say who calls, once it is known."""
+        self._caller = name
 
     def time_remaining(self) -> float:
         """Seconds left of the caller's deadline or of the longest call, whichever ends first."""

@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.logs import Logger
 from core.rpc import health
 from core.rpc.access import AccessInterceptor
+from core.rpc.admission import Admission, AdmissionInterceptor
 from core.rpc.decoding import DecodingInterceptor
 from core.rpc.interceptors import FailureInterceptor
 from core.rpc.observe import CallObserver, ObservingInterceptor
@@ -24,20 +25,40 @@ _LOCALHOST = "127.0.0.1"
 _MAX_PORT = 65_535
 # How long the answers of cancelled calls may take to leave, after the grace.
 _LEAVE_SECONDS = 1.0
+# Threads that tell those who find no room.
+_REFUSING = 4
 
 _Servicer = TypeVar("_Servicer")
 
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How a server is built.
+    """How a server is built, and what it withstands (docs/security.md). Times in seconds.
 
-    workers: handlers at once. max_message_bytes: of a request; a longer one is refused with RESOURCE_EXHAUSTED.
+    workers: handlers at once. waiting: calls that may wait for one of them; more are refused with RESOURCE_EXHAUSTED,
+    as are all calls beyond `max_calls`, health included. max_message_bytes, max_metadata_bytes: of a request; a longer
+    one is refused with RESOURCE_EXHAUSTED. longest_call: what a call without a deadline, or with an absurd one, is
+    given. max_streams: calls at once on one connection, fewer than there are threads; its client keeps the rest back.
+    max_connections: more are hung up on. handshake: until a connection speaks TLS and HTTP/2. connection_age,
+    connection_grace: an older connection takes no new calls, and is closed after the grace. ping_after, ping_timeout: a
+    silent client must answer a ping. ping_pause: a client that pings more often is hung up on.
     reuse_port: let other processes share the port (the multi-process mode). reflection: tell clients of the services.
     """
 
     workers: int = 16
+    waiting: int = 96
+    max_calls: int = 2_000
     max_message_bytes: int = 4 * 1024 * 1024
+    max_metadata_bytes: int = 8 * 1024
+    longest_call: float = 300.0
+    max_streams: int = 100
+    max_connections: int = 2_000
+    handshake: float = 10.0
+    connection_age: float = 1_800.0
+    connection_grace: float = 300.0
+    ping_after: float = 60.0
+    ping_timeout: float = 20.0
+    ping_pause: float = 5.0
     reuse_port: bool = False
     reflection: bool = True
 
@@ -70,16 +91,20 @@ class RpcServer:
         self._options = options or ServerOptions()
         self._tls = security.tls if security is not None else None
         access = [AccessInterceptor(security.policy)] if security is not None and security.policy is not None else []
-        self._workers = WorkerPool(self._options.workers, "rpc")
+        admission = Admission(self._options.workers, self._options.waiting)
+        # A call that waits has a thread, so that a place is given by who calls and not by who came first.
+        self._workers = WorkerPool(self._options.workers + self._options.waiting + _REFUSING, "rpc")
         self._server = grpc.server(
             self._workers,
             interceptors=[
                 *([ObservingInterceptor(observers, clock)] if observers else []),
-                FailureInterceptor(log, clock),
+                FailureInterceptor(log, clock, longest_call=self._options.longest_call),
                 *access,
+                AdmissionInterceptor(admission),
                 *interceptors,
                 DecodingInterceptor(),
             ],
+            maximum_concurrent_rpcs=self._options.max_calls,
             options=_channel_arguments(self._options),
         )
         self._reflection = Reflection()
@@ -193,7 +218,24 @@ def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
         # On by default: a second server would silently share the port, and take half of the calls.
         ("grpc.so_reuseport", int(options.reuse_port)),
         ("grpc.max_receive_message_length", options.max_message_bytes),
+        ("grpc.max_metadata_size", options.max_metadata_bytes),
+        ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
+        ("grpc.max_concurrent_streams", options.max_streams),
+        ("grpc.max_allowed_incoming_connections", options.max_connections),
+        ("grpc.server_handshake_timeout_ms", _milliseconds(options.handshake)),
+        ("grpc.max_connection_age_ms", _milliseconds(options.connection_age)),
+        ("grpc.max_connection_age_grace_ms", _milliseconds(options.connection_grace)),
+        ("grpc.keepalive_time_ms", _milliseconds(options.ping_after)),
+        # Also while it has no call.
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.keepalive_timeout_ms", _milliseconds(options.ping_timeout)),
+        ("grpc.http2.ping_timeout_ms", _milliseconds(options.ping_timeout)),
+        ("grpc.http2.min_ping_interval_without_data_ms", _milliseconds(options.ping_pause)),
     ]
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1_000)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -14,6 +14,8 @@ from core.logs import Logger
 from core.rpc.server import RpcServer, ServerOptions
 
 SERVICE = "test.Test"
+OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
+"""Channels to one address share a connection, if not told otherwise."""
 Behavior = Callable[..., Any]
 Events = list[MutableMapping[str, Any]]
 

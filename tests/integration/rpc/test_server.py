@@ -13,7 +13,7 @@ from core.logs import Logger
 from core.rpc.health import MAX_WATCHES
 from core.rpc.pools import on_threads_of
 from core.rpc.server import CannotListen, RpcServer, ServerOptions
-from tests.integration.rpc.conftest import SERVICE, Events, Serve, Server
+from tests.integration.rpc.conftest import OWN_CONNECTION, SERVICE, Events, Serve, Server
 
 SERVING = health_pb2.HealthCheckResponse.SERVING
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
@@ -145,12 +145,17 @@ class TestLimits:
         assert failed.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
     def test_as_many_handlers_run_at_once_as_there_are_workers(self, serve: Serve, gate: Gate) -> None:
-        server = serve(ServerOptions(workers=3), Wait=gate)
+        server = serve(ServerOptions(workers=3), Wait=gate, WaitToo=gate)
         calls = [server.start_call("Wait") for _ in range(4)]
-        assert all(gate.begun.acquire(timeout=10) for _ in range(3))
-        assert not gate.begun.acquire(timeout=0.1)
-        gate.may_end.set()
-        assert [call.result(timeout=10) for call in calls] == [b"x"] * 4
+        assert all(gate.begun.acquire(timeout=10) for _ in range(2))
+        assert not gate.begun.acquire(timeout=0.1), "one is kept from any one caller"
+        with grpc.insecure_channel(server.address, OWN_CONNECTION) as another:
+            other: grpc.UnaryUnaryMultiCallable[bytes, bytes] = another.unary_unary(f"/{SERVICE}/WaitToo")
+            calls += [other.future(b"x", timeout=30) for _ in range(2)]
+            assert gate.begun.acquire(timeout=10)
+            assert not gate.begun.acquire(timeout=0.1)
+            gate.may_end.set()
+            assert [call.result(timeout=10) for call in calls] == [b"x"] * 6
 
     def test_a_method_with_threads_of_its_own_is_answered_while_every_worker_is_busy(
         self, serve: Serve, gate: Gate
@@ -185,7 +190,7 @@ class TestHealth:
     def test_health_is_answered_while_every_worker_is_busy_and_more_wait(self, serve: Serve, gate: Gate) -> None:
         server = serve(ServerOptions(workers=2), Wait=gate)
         calls = [server.start_call("Wait") for _ in range(20)]
-        assert all(gate.begun.acquire(timeout=10) for _ in range(2))
+        assert gate.begun.acquire(timeout=10)
         assert health_of(server, timeout=2) == SERVING
         assert next(watch(server, timeout=2)).status == SERVING
         gate.may_end.set()
