@@ -72,11 +72,6 @@ class Trap:
         sprung = eventually(lambda: list(self._directory.glob(f"trap.{_SPRUNG}.*")))
         return int(sprung[0].suffix[1:])
 
-    @property
-    def is_sprung(self) -> bool:
-        """Whether somebody waits in it."""
-        return any(self._directory.glob(f"trap.{_SPRUNG}.*"))
-
     def go_on(self) -> None:
         """Let the process go on as if nothing had been."""
         self._answer(_GO_ON)
