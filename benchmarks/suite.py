@@ -106,7 +106,7 @@ class Suite:
     def _settings(self) -> Measurement:
         """Each peer with each of its settings, once, so that it competes with its best."""
         variants = [
-            Variant(f"{peer.name} {_shown(settings)}", self._with_settings(peer, settings, self.scale.tuning_rows))
+            Variant(f"{peer.name}: {_shown(settings)}", self._with_settings(peer, settings, self.scale.tuning_rows))
             for peer in peers.PEERS
             for settings in peer.settings[: self.scale.tries]
         ]

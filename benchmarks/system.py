@@ -98,17 +98,14 @@ class System:
         self._logs.cleanup()
 
     def start(self, *names: str) -> None:
-        """Start these of the three processes, and wait until they serve."""
-        for program in programs(self.settings):
-            if program.name in names:
-                self.start_program(program)
+        """Start these of the three processes one after the other: each when those before it serve."""
+        known = {program.name: program for program in programs(self.settings)}
+        for name in names:
+            self.start_program(known[name])
 
     def start_schedulers(self, count: int) -> None:
         """Start so many schedulers on the same database, and wait until they serve."""
-        own = self.settings.scheduler_address
-        addresses = [own, *free_addresses(count)]
-        more = list(dict.fromkeys(addresses))[1:count]
-        for program in programs(self.settings, more):
+        for program in programs(self.settings, free_addresses(count - 1)):
             if program.module == "scheduler":
                 self.start_program(program)
 
