@@ -239,7 +239,7 @@ def _figures(drained: Drained) -> Figures:
 
 
 def _quantiles(taken: Sequence[float]) -> Figures:
-    cuts = quantiles(taken, n=100)
+    cuts = quantiles(taken, n=100, method="inclusive")
     return {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98], "worst": max(taken), "count": len(taken)}
 
 
