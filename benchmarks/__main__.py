@@ -82,7 +82,10 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--finished", type=_counts, metavar="ROWS,…", help="rows already in the tables, for growth")
     parser.add_argument("--out", type=Path, default=Path("build/benchmarks"), help="directory of the JSON")
     parser.add_argument("--publish", action="store_true", help="write BENCHMARKS.md, its charts and its JSON as well")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.publish and (options.short or options.only):
+        parser.error("--publish is of a whole run, not with --short or --only: the page leaves nothing out")
+    return options
 
 
 def _known() -> Sequence[str]:

@@ -160,10 +160,8 @@ def page(run: dict[str, Any]) -> str:
 
 def table_of_promises(run: dict[str, Any]) -> Sequence[str]:
     """SPEC 11, and whether it holds."""
-    rows = [
-        (made.what, made.least, made.measured, "holds" if made.holds else "**does not hold**")
-        for made in promises(Run(run))
-    ]
+    told = {True: "holds", False: "**does not hold**", None: ""}
+    rows = [(made.what, made.least, made.measured, told[made.holds]) for made in promises(Run(run))]
     return _table(("what", "at least", "measured", ""), rows)
 
 

@@ -16,12 +16,12 @@ _FLAT = 1.2
 
 @dataclass(frozen=True, slots=True)
 class Promise:
-    """what: the promise. least: what it says. measured: as it is told. holds: whether it does."""
+    """what: the promise. least: what it says. measured: as it is told. holds: whether it does; None if not measured."""
 
     what: str
     least: str
     measured: str
-    holds: bool
+    holds: bool | None
 
 
 class NotMeasured(Exception):
@@ -101,7 +101,7 @@ def _promise(what: str, least: str, answer: Answer, run: Run) -> Promise:
     try:
         measured, holds = answer(run)
     except NotMeasured as missing:
-        return Promise(what, least, f"not measured ({missing})", holds=False)
+        return Promise(what, least, f"not measured ({missing})", holds=None)
     return Promise(what, least, measured, holds)
 
 

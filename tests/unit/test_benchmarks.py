@@ -2,6 +2,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from benchmarks.__main__ import main
 from benchmarks.charts import bars, lines
 from benchmarks.measurement import Figures, Measurement, Variant, number, take_turns
 from benchmarks.page import charts, page, table_of_promises
@@ -54,7 +55,15 @@ def test_a_page_of_a_run_in_which_everything_failed_can_be_written() -> None:
 
     assert "failed: PeerFailed: a / b" in page(run)
     assert charts(run) == {}
-    assert "does not hold" in "\n".join(table_of_promises(run))
+    assert "holds" not in "\n".join(table_of_promises(run))
+
+
+@pytest.mark.parametrize("part", [["--short"], ["--only", "drain"]])
+def test_a_part_is_never_published(part: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--publish", *part])
+
+    assert "the page leaves nothing out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
