@@ -21,7 +21,7 @@ from core.rpc.status import code_of, message_of, reason_of
 from core.rules.limits import MAX_BATCH, clean_text
 from core.rules.notify_url import NotifyUrl
 from core.rules.outcome import INVALID_ARGUMENT
-from core.settings import load_settings
+from core.settings import load_settings, without_credentials
 from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.order.v1.order_service_pb2_grpc import OrderServiceStub
 from paylatch.payment.v1.notify_schedule_service_pb2_grpc import NotifyScheduleServiceStub
@@ -284,8 +284,9 @@ def _target(name: str, address: str) -> NotifyUrl:
     try:
         return NotifyUrl.parse(url)
     except ValueError:
+        given = clean_text(without_credentials(address))
         raise CannotRun(
-            f"the address of the {name} is {clean_text(address)!r}: must be host:port, such as 127.0.0.1:50051, "
+            f"the address of the {name} is {given!r}: must be host:port, such as 127.0.0.1:50051, "
             "or grpcs://host:port for TLS"
         ) from None
 

@@ -4,10 +4,15 @@ Event names are stable (`notify.given_up`): alerts are built on them.
 """
 
 import logging
+import re
 import sys
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+
+# Of C0 and C1, line separators, what turns the direction of text, and half characters.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 Logger = structlog.typing.FilteringBoundLogger
 
@@ -18,6 +23,7 @@ def make_logger(process: str, form: str = "text", level: str = "info") -> Logger
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        _neutralised,
         _renderer(form),
     ]
     logger: Logger = structlog.wrap_logger(
@@ -27,6 +33,22 @@ def make_logger(process: str, form: str = "text", level: str = "info") -> Logger
         process=process,
     )
     return logger
+
+
+def _neutralised(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Nothing that was received may move a cursor, or begin a line that looks like one of the log's own."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = _indented(value) if key == "exception" else _escaped(value)
+    return event
+
+
+def _indented(traceback: str) -> str:
+    return "\n".join(f"  {_escaped(line)}" for line in traceback.split("\n"))
+
+
+def _escaped(text: str) -> str:
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def _renderer(form: str) -> Any:

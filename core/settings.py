@@ -61,7 +61,7 @@ def _targets(value: object) -> object:
     for target in targets:
         problem = why_not(target)
         if problem:
-            raise ValueError(f"{target}: {problem}")
+            raise ValueError(f"{without_credentials(target)}: {problem}")
     if not targets:
         raise ValueError("must name at least one target, such as grpc://127.0.0.1:50052")
     return targets
@@ -243,11 +243,17 @@ def load_settings(**overrides: Any) -> Settings:
         raise BadSetting("; ".join(_line(problem) for problem in error.errors())) from None
 
 
+def without_credentials(text: str) -> str:
+    """`text` without what stands before its last `@`: where a URL or an address may have a password."""
+    before, at, rest = text.rpartition("@")
+    return f"***@{rest}" if at else before + rest
+
+
 def _line(problem: Any) -> str:
     message = str(problem["msg"]).removeprefix("Value error, ")
     if not problem["loc"]:
         return message
     name, value = str(problem["loc"][0]).upper(), str(problem["input"])
-    if name.endswith("_DATABASE_URL"):
-        value = shown(value)
+    is_url = name.endswith("_DATABASE_URL") and "://" in value
+    value = shown(value) if is_url else without_credentials(value)
     return f"PAYLATCH_{name} is {value[:80]!r}: {message}"
