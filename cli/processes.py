@@ -84,8 +84,12 @@ def target_of(address: str, scheme: str = "grpc") -> NotifyUrl:
 
 
 def environment(overrides: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment, with these settings on top: field names and values."""
-    return os.environ | {f"{PREFIX}{name.upper()}": value for name, value in overrides.items()}
+    """This process's environment, with these settings on top: field names and values.
+
+    What grpc's core tells of connections that come and go is in no log format of ours; calls tell what came of it.
+    """
+    settings = {f"{PREFIX}{name.upper()}": value for name, value in overrides.items()}
+    return {"GRPC_VERBOSITY": "ERROR", **os.environ, **settings}
 
 
 class DidNotServe(CannotRun):

@@ -31,8 +31,8 @@ class _Loop:
 class Loops:
     """Each pass on threads of its own: again at once while there is work, after the poll interval when there is none.
 
-    A pass that fails is logged and comes again after the interval: a database that is away is no reason to end. It is
-    told when it goes away and when it is back, not with every pass in between.
+    A pass that fails is logged and comes again after the poll interval, however long its loop rests otherwise: a
+    database that is away is no reason to end. It is told when it goes away and when it is back, not with every pass.
     """
 
     def __init__(self, clock: Clock, log: Logger, interval: timedelta) -> None:
@@ -86,25 +86,28 @@ class Loops:
     def _repeat(self, loop: _Loop) -> None:
         while not self._stopping.is_set():
             done = self._run(loop)
-            if done >= loop.plenty:
-                loop.is_plenty.set()
-            if done == 0:
+            if done is None:
+                self._stopping.wait(self._interval.total_seconds())
+            elif done == 0:
                 self._stopping.wait(loop.rest)
+            elif done >= loop.plenty:
+                loop.is_plenty.set()
 
     def _help(self, loop: _Loop) -> None:
         while loop.is_plenty.wait() and not self._stopping.is_set():
-            if self._run(loop) < loop.plenty:
+            if (self._run(loop) or 0) < loop.plenty:
                 loop.is_plenty.clear()
 
-    def _run(self, loop: _Loop) -> int:
+    def _run(self, loop: _Loop) -> int | None:
+        """Run a pass; how much it did, None if it failed."""
         try:
             done = loop.run_once()
         except PaylatchError as error:
             self._tell_failed(loop, error)
-            return 0
+            return None
         except Exception:  # noqa: BLE001 - told, and tried again after the interval
             self._log.exception("scheduler.pass_crashed", loop=loop.name)
-            return 0
+            return None
         loop.last_pass = self._clock.monotonic()
         self._tell_works(loop)
         return done

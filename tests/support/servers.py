@@ -138,10 +138,11 @@ class OwnPostgreSql:
 
     def _pg_ctl(self, *arguments: str) -> None:
         cluster = self._cluster
-        command = cluster.bin_path / "pg_ctl"
+        user = cluster.system_user
+        # Not by the argument `user`: Python then forks, and grpc's threads do not survive that.
+        as_user = ["setpriv", "--reuid", user, "--regid", user, "--clear-groups"] if user else []
         subprocess.run(
-            [str(command), "-D", str(cluster.pgdata), *arguments],
-            user=cluster.system_user,
+            [*as_user, str(cluster.bin_path / "pg_ctl"), "-D", str(cluster.pgdata), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             check=True,

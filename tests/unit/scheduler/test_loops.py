@@ -51,6 +51,13 @@ def test_a_pass_that_crashes_is_told_with_its_traceback_and_comes_again(loops: L
     assert crashed["exc_info"]
 
 
+def test_a_pass_that_failed_does_not_wait_for_its_long_rest(loops: Loops) -> None:
+    away = Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+    passes = Passes([away] * 3)
+    loops.start("purge", passes.run_once, timedelta(hours=1))
+    wait_until(lambda: passes.made == 4)
+
+
 def test_helpers_join_while_there_is_plenty(loops: Loops) -> None:
     work = Work([5] * 7, together=2)
     loops.start("work", work.run_once, helpers=1, plenty=5)
