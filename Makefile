@@ -60,7 +60,7 @@ mutations: $(VENV)/.dev ## Break the product on purpose in many ways, and show t
 .PHONY: check
 # A backend that is not there fails the tests, instead of being left out.
 check: export PAYLATCH_TEST_BACKENDS = all
-check: lint types imports proto-check diagrams-check deploy-check test-slow test faults-quick bench-check ## Everything a change must pass; CI runs this
+check: lint types imports proto-check pins-check diagrams-check deploy-check test-slow test faults-quick bench-check ## Everything a change must pass; CI runs this
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint, and check the format
@@ -122,7 +122,15 @@ deploy-check: $(VENV)/.dev ## Lint the Dockerfile and the manifests
 	$(BIN)/yamllint --strict deploy
 	$(BIN)/kubernetes-validate --strict --quiet $(filter-out %/kustomization.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
+.PHONY: pins-check
+pins-check: $(VENV)/.dev ## Check that every pin has its hashes, and the bill of materials
+	$(BIN)/python -m pins --check
+
 ## Setting up
+
+.PHONY: pins
+pins: $(VENV)/.dev ## Write the hashes of all pins and the bill of materials (sbom.cdx.json) anew
+	PATH="$(BIN):$$PATH" $(BIN)/python -m pins
 
 .PHONY: clean
 clean: ## Remove .venv and every cache
@@ -139,15 +147,15 @@ $(BIN)/python:
 	echo "paylatch needs Python 3.11 or newer; tried: $(PYTHONS). Name one: make PYTHON=/path/to/python3" >&2; \
 	exit 1
 
-# hatchling makes the editable install; its version and those of what it needs stand in requirements-dev.txt.
-$(VENV)/.runtime: requirements.txt pyproject.toml | $(BIN)/python
+# hatchling makes the editable install. Every file that pip takes must have one of the hashes beside its pin.
+$(VENV)/.runtime: requirements.txt requirements-build.txt pyproject.toml | $(BIN)/python
 	@echo 'Installing what paylatch runs on'
-	@$(PIP) install --requirement requirements.txt --constraint requirements-dev.txt hatchling
+	@$(PIP) install --no-deps --require-hashes --requirement requirements.txt --requirement requirements-build.txt
 	@$(PIP) install --no-build-isolation --no-deps --editable .
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements-tracing.txt $(VENV)/.runtime
 	@echo 'Installing what the tests and checks need'
-	@$(PIP) install --no-deps --requirement requirements-dev.txt
+	@$(PIP) install --no-deps --require-hashes --requirement requirements-dev.txt
 	@$(PIP) check
 	@touch $@
