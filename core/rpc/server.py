@@ -221,6 +221,9 @@ def _channel_arguments(options: ServerOptions) -> list[tuple[str, int]]:
         ("grpc.max_metadata_size", options.max_metadata_bytes),
         ("grpc.absolute_max_metadata_size", options.max_metadata_bytes),
         ("grpc.max_concurrent_streams", options.max_streams),
+        # By default some calls of a client that is at its limit are refused, though it keeps to it: a call that ended
+        # for the client may still be counted here.
+        ("grpc.http.overload_protection", 0),
         ("grpc.max_allowed_incoming_connections", options.max_connections),
         ("grpc.server_handshake_timeout_ms", _milliseconds(options.handshake)),
         ("grpc.max_connection_age_ms", _milliseconds(options.connection_age)),
