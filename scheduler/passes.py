@@ -31,14 +31,18 @@ class RetryPass:
         self._holder = holder
 
     def run_once(self, target: str) -> int:
-        """Deliver one batch; how many rows were claimed. 0: nothing is due, or the target must be left alone."""
-        claimed = self._claim(target)
+        """Deliver one batch; how many rows were brought on. 0: nothing is due, or the target must be left alone.
+
+        Rows that were not claimed count too if they were given up or their lapse was noted: a page full of them hides
+        what is due behind it.
+        """
+        claimed, recorded = self._claim(target)
         if claimed is None:
-            return 0
+            return max(recorded.lapsed, len(recorded.given_up))
         self._delivery.deliver(claimed)
         return len(claimed.rows)
 
-    def _claim(self, target: str) -> Claim | None:
+    def _claim(self, target: str) -> tuple[Claim | None, Recorded]:
         lease = Lease.take(self._holder, self._policy.lease, self._clock)
 
         def work(tx: Transaction) -> tuple[Claim | None, Recorded]:
@@ -49,7 +53,7 @@ class RetryPass:
 
         claimed, recorded = self._database.transact(work)
         self._delivery.metrics.recorded(target, recorded)
-        return claimed
+        return claimed, recorded
 
 
 class ExpiryPass:

@@ -79,9 +79,23 @@ def test_a_row_given_up_for_its_lapses_raises_the_alarm(outbox: Outbox, retry: R
     outbox.claimed(holder="dead")
     outbox.clock.advance(LEASE)
 
-    assert retry.run_once(TARGET) == 0
+    assert [retry.run_once(TARGET) for _ in range(2)] == [1, 0]
     (alarm,) = log.named("notify.given_up")
     assert alarm["reason"] == "attempts used up: lease lapsed: dead recorded no result"
+
+
+def test_a_page_of_lapses_does_not_rest_the_pass_before_what_is_due_behind_it(
+    outbox: Outbox, retry: RetryPass, receiver: Receiver
+) -> None:
+    for number in outbox.add(4):
+        outbox.set(number, lapse_count=1, notify_count=1, attempt_count=1)
+    for _ in range(2):
+        outbox.claimed(holder="dead")
+    outbox.clock.advance(LEASE)
+    outbox.add()
+
+    assert [retry.run_once(TARGET) for _ in range(4)] == [2, 2, 1, 0]
+    assert [codes for _, codes in receiver.called] == [["P-5"]]
 
 
 def test_an_expiry_pass_gives_up_what_is_past_its_window_and_raises_the_alarm(
