@@ -3,6 +3,7 @@
 Owns exit codes: 0 stopped in order, 1 it could not serve, 2 a setting is wrong. Knows no service.
 """
 
+import gc
 import os
 import secrets
 import socket
@@ -22,6 +23,9 @@ Serve = Callable[[Settings, Clock, Logger], int]
 COULD_NOT_SERVE = 1
 BAD_SETTING = 2
 
+_YOUNG = 50_000
+"""Containers made and not freed yet, from which on garbage is looked for: more than the rows of a few batches are."""
+
 
 def run_process(name: str, serve: Serve) -> int:
     """Run `serve` with the settings of the environment, and give back the exit code."""
@@ -30,6 +34,7 @@ def run_process(name: str, serve: Serve) -> int:
     except BadSetting as error:
         return _refuse(name, error, BAD_SETTING)
     log = make_logger(name, settings.log_format, settings.log_level)
+    _look_for_garbage_seldom()
     try:
         return serve(settings, SystemClock(), log)
     except BadSetting as error:
@@ -38,6 +43,15 @@ def run_process(name: str, serve: Serve) -> int:
         return _refuse(name, error, COULD_NOT_SERVE)
     except Unavailable as error:
         return _refuse(name, f"{error} ({error.__cause__})", COULD_NOT_SERVE)
+
+
+def _look_for_garbage_seldom() -> None:
+    """A batch is thousands of rows, none of them in a cycle: Python's own pace would walk over them again and again.
+
+    What was imported is never walked over any more.
+    """
+    gc.freeze()
+    gc.set_threshold(_YOUNG, *gc.get_threshold()[1:])
 
 
 def holder_name(name: str) -> str:

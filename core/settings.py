@@ -130,7 +130,7 @@ class Settings(BaseSettings):
     notify_connect_bound: Duration = timedelta(seconds=2)
     notify_deadline: Duration = timedelta(seconds=10)
     notify_lease: Duration = timedelta(seconds=30)
-    notify_batch_size: int = Field(default=200, ge=1, le=MAX_BATCH)
+    notify_batch_size: int = Field(default=MAX_BATCH, ge=1, le=MAX_BATCH)
     notify_queue_size: int = Field(default=2_000, ge=1, le=100_000)
 
     breaker_threshold: int = Field(default=5, ge=1, le=1_000)
