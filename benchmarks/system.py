@@ -5,9 +5,10 @@ Owns making and removing all of it. Decides nothing about what is measured.
 
 import itertools
 import os
+import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,13 +142,19 @@ def tree_of(pid: int) -> Sequence[int]:
 
 def query(url: str, statement: str) -> Any:
     """The first row of a SELECT, past the product."""
-    if url.startswith("sqlite"):
-        import sqlite3  # noqa: PLC0415 - one engine of two
+    with asking(url) as ask:
+        return ask(statement)
 
-        with sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60) as connection:
-            return connection.execute(statement).fetchone()
+
+@contextmanager
+def asking(url: str) -> Iterator[Callable[[str], Any]]:
+    """What answers the first row of a SELECT, past the product, over one connection."""
+    if url.startswith("sqlite"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"), timeout=60)) as file:
+            yield lambda statement: file.execute(statement).fetchone()
+        return
     with psycopg.connect(url, autocommit=True) as connection:
-        return connection.execute(statement.encode()).fetchone()
+        yield lambda statement: connection.execute(statement.encode()).fetchone()
 
 
 def _sessions(url: str) -> Sequence[int]:
