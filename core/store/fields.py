@@ -91,14 +91,14 @@ class UtcDateTimeField(Field):
             return None
         if value.tzinfo is None:
             raise ValueError(f"{value!r} has no time zone")
-        return value.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+        return value.astimezone(UTC).isoformat(" ", "microseconds").removesuffix("+00:00")
 
     def python_value(self, value: str | datetime | None) -> datetime | None:
         """The aware UTC instant of a stored value."""
-        if value is None:
-            return None
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else value
-        return instant.replace(tzinfo=UTC)
+        if isinstance(value, str):
+            return datetime.fromisoformat(f"{value}+00:00")
+        # `replace` says the same, and takes twice as long: it was a tenth of a drain's Python.
+        return value and datetime.combine(value, value.time(), UTC)
 
 
 def _without_nul(value: str | None) -> str | None:
