@@ -4,7 +4,7 @@ An identity is a SAN of the caller's certificate, URIs before DNS names, never i
 certificate. Any certificate of the same authority is not enough.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -12,12 +12,11 @@ import grpc
 
 from core.rpc import status
 from core.rpc.call import Call
-from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
+from core.rpc.handlers import Behavior, Handler, HandlerInterceptor, behavior_of, is_ours, with_behavior
 from core.rpc.policy import Policy, Token, lets_bearer
 from core.rules.errors import PaylatchError, PermissionDenied, Unauthenticated
 
 _HEALTH = "/grpc.health.v1.Health/"
-_NOT_OURS = "/grpc."
 _SCHEME = "bearer "
 
 AuthContext = Mapping[str, Sequence[bytes]]
@@ -40,7 +39,7 @@ class Caller:
     token: Token | None = None
 
 
-class AccessInterceptor(grpc.ServerInterceptor):
+class AccessInterceptor(HandlerInterceptor):
     """Lets a call through if the policy grants the method to its caller.
 
     UNAUTHENTICATED: nothing says who calls. PERMISSION_DENIED: it is known who, and it is not granted. Health answers
@@ -48,19 +47,11 @@ class AccessInterceptor(grpc.ServerInterceptor):
     """
 
     def __init__(self, policy: PolicyFile) -> None:
+        super().__init__()
         self._policy = policy
-        self._handlers = Remembered(self._wrapped)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """The handler of the call, behind a check."""
-        handler = continuation(handler_call_details)
-        return handler if handler is None else self._handlers.of(handler_call_details.method, handler)
-
-    def _wrapped(self, method: str, handler: Handler) -> Handler:
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler, behind a check."""
         return with_behavior(handler, self._checking(method, behavior_of(handler)), handler.request_deserializer)
 
     def _checking(self, method: str, behavior: Behavior) -> Behavior:
@@ -68,7 +59,7 @@ class AccessInterceptor(grpc.ServerInterceptor):
             try:
                 self._check(method, context)
             except PaylatchError as error:
-                if not method.startswith(_NOT_OURS):
+                if is_ours(method):
                     raise
                 context.abort_with_status(status.reply_to(error))
             return behavior(request, context)

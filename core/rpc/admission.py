@@ -7,14 +7,12 @@ is refused, with its newest call: a flood crowds out itself.
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
-
-import grpc
+from functools import partial
 
 from core.rpc.call import Call
-from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
+from core.rpc.handlers import Handler, HandlerInterceptor, behavior_of, surrounded
 from core.rules.errors import Overloaded
 
 
@@ -117,46 +115,22 @@ def _overloaded() -> Overloaded:
     return Overloaded("too many calls at once; nothing was done, call again later", reason="OVERLOADED")
 
 
-class AdmissionInterceptor(grpc.ServerInterceptor):
+class AdmissionInterceptor(HandlerInterceptor):
     """Lets a call run once there is a place for it. Methods with threads of their own are bounded by those."""
 
     def __init__(self, admission: Admission) -> None:
+        super().__init__()
         self._admission = admission
-        self._handlers = Remembered(self._wrapped)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """The handler of the call, with a place to run in."""
-        handler = continuation(handler_call_details)
-        return handler if handler is None else self._handlers.of(handler_call_details.method, handler)
-
-    def _wrapped(self, method: str, handler: Handler) -> Handler:
-        behavior = behavior_of(handler)
-        if hasattr(behavior, "experimental_thread_pool"):
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler, with a place to run in."""
+        if hasattr(behavior_of(handler), "experimental_thread_pool"):
             return handler
-        wrap = self._streaming if handler.response_streaming else self._answering
-        return with_behavior(handler, wrap(method, behavior), handler.request_deserializer)
-
-    def _answering(self, method: str, behavior: Behavior) -> Behavior:
-        def handle(request: Any, call: Call) -> Any:
-            with self._place(method, call):
-                return behavior(request, call)
-
-        return handle
-
-    def _streaming(self, method: str, behavior: Behavior) -> Behavior:
-        def handle(request: Any, call: Call) -> Iterator[Any]:
-            with self._place(method, call):
-                yield from behavior(request, call)
-
-        return handle
+        return surrounded(handler, partial(self._place, method))
 
     @contextmanager
-    def _place(self, method: str, call: Call) -> Iterator[None]:
+    def _place(self, method: str, call: Call) -> Iterator[Call]:
         with self._admission.place(call.caller, method, call.time_remaining()):
             if not call.is_active():  # it waited longer than its client did
                 raise _overloaded()
-            yield
+            yield call

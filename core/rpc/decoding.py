@@ -10,33 +10,21 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from core.rpc import status
-from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
+from core.rpc.handlers import Behavior, Handler, HandlerInterceptor, behavior_of, with_behavior
 from core.rules.errors import MalformedRequest
 
 _MALFORMED = object()
 
 
-class DecodingInterceptor(grpc.ServerInterceptor):
+class DecodingInterceptor(HandlerInterceptor):
     """Answers INVALID_ARGUMENT (MALFORMED_REQUEST) to bytes that cannot be read, in every service of the server."""
 
-    def __init__(self) -> None:
-        self._handlers = Remembered(_checked)
-
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """The handler of the call, which is shown only what could be read."""
-        handler = continuation(handler_call_details)
-        return None if handler is None else self._handlers.of(handler_call_details.method, handler)
-
-
-def _checked(_method: str, handler: Handler) -> Handler:
-    if handler.request_deserializer is None:
-        return handler
-    check = _checking_each if handler.request_streaming else _checking
-    return with_behavior(handler, check(behavior_of(handler)), _reading(handler.request_deserializer))
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler, which is shown only what could be read."""
+        if handler.request_deserializer is None:
+            return handler
+        check = _checking_each if handler.request_streaming else _checking
+        return with_behavior(handler, check(behavior_of(handler)), _reading(handler.request_deserializer))
 
 
 def _reading(deserialize: Callable[[bytes], Any]) -> Callable[[bytes], Any]:

@@ -1,7 +1,9 @@
-"""grpc's handlers, taken apart and put together again, as interceptors need it. Knows no method by name."""
+"""What every interceptor does with grpc's handlers: takes them apart and puts them together again. Judges no call."""
 
 import functools
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,8 @@ else:
     Handler = grpc.RpcMethodHandler
 Behavior = Callable[..., Any]
 
+_NOT_OURS = "/grpc."
+
 _MAKE = MappingProxyType(
     {
         (False, False): grpc.unary_unary_rpc_method_handler,
@@ -23,20 +27,50 @@ _MAKE = MappingProxyType(
 )
 
 
-class Remembered:
-    """What an interceptor makes of a method's handler, by `make`. Once: the handler is the same in every call."""
+class HandlerInterceptor(grpc.ServerInterceptor, ABC):
+    """Serves each method by a handler made of its own. Made once: the handler is the same in every call."""
 
-    def __init__(self, make: Callable[[str, Handler], Handler]) -> None:
-        self._make = make
+    def __init__(self) -> None:
         self._made: dict[str, tuple[Handler, Handler]] = {}
 
-    def of(self, method: str, handler: Handler) -> Handler:
-        """What was made of `handler` before, or is made of it now."""
+    @abstractmethod
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler that serves `method` instead of `handler`."""
+
+    def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """What was made of the call's handler before, or is made of it now. None: nothing serves the method."""
+        method, handler = handler_call_details.method, continuation(handler_call_details)
+        if handler is None:
+            return None
         made_of, made = self._made.get(method, (None, handler))
         if made_of is not handler:
-            made = self._make(method, handler)
+            made = self.make(method, handler)
             self._made[method] = handler, made
         return made
+
+
+def is_ours(method: str) -> bool:
+    """Whether a method is of paylatch's services, and not grpc's own: health or reflection."""
+    return not method.startswith(_NOT_OURS)
+
+
+def surrounded(handler: Handler, around: Callable[..., AbstractContextManager[object]]) -> Handler:
+    """`handler`, which serves each call inside of `around(context)`, with the context that this gives it."""
+    behavior = behavior_of(handler)
+
+    def answer(request: Any, context: grpc.ServicerContext) -> Any:
+        with around(context) as given:
+            return behavior(request, given)
+
+    def stream(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        with around(context) as given:
+            yield from behavior(request, given)
+
+    return with_behavior(handler, stream if handler.response_streaming else answer, handler.request_deserializer)
 
 
 def behavior_of(handler: Handler) -> Behavior:

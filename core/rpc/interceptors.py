@@ -6,6 +6,7 @@ Never lets the text of an unexpected error out: the client gets an id, the log h
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import grpc
@@ -14,12 +15,10 @@ from core.clock import Clock
 from core.logs import Logger
 from core.rpc import status
 from core.rpc.call import Call
-from core.rpc.handlers import Behavior, Handler, Remembered, behavior_of, with_behavior
+from core.rpc.handlers import Handler, HandlerInterceptor, is_ours, surrounded
 from core.rules.limits import clean_text
 
 _LONGEST_CALL_SECONDS = 300.0
-# Health and reflection: a watch that is cancelled has not failed, it has ended.
-_NOT_OURS = "/grpc."
 
 
 def new_error_id() -> str:
@@ -32,7 +31,7 @@ def report_crash(log: Logger, error: BaseException, error_id: str, **where: Any)
     log.error("rpc.crashed", code="INTERNAL", reason=status.INTERNAL, error_id=error_id, exc_info=error, **where)
 
 
-class FailureInterceptor(grpc.ServerInterceptor):
+class FailureInterceptor(HandlerInterceptor):
     """Answers errors with their status and logs each call that was not OK: `rpc.failed`, or `rpc.crashed`.
 
     longest_call: seconds a handler may count on (`context.time_remaining()`) when its caller set no deadline or an
@@ -47,38 +46,16 @@ class FailureInterceptor(grpc.ServerInterceptor):
         longest_call: float = _LONGEST_CALL_SECONDS,
         make_error_id: Callable[[], str] = new_error_id,
     ) -> None:
+        super().__init__()
         self._log = log
         self._clock = clock
         self._longest_call = longest_call
         self._make_error_id = make_error_id
-        self._handlers = Remembered(self._wrapped)
 
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], Handler | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> Handler | None:
-        """The handler of the call, with the care of this class around it."""
-        method, handler = handler_call_details.method, continuation(handler_call_details)
-        return handler if handler is None or method.startswith(_NOT_OURS) else self._handlers.of(method, handler)
-
-    def _wrapped(self, method: str, handler: Handler) -> Handler:
-        wrap = self._streaming if handler.response_streaming else self._answering
-        return with_behavior(handler, wrap(method, behavior_of(handler)), handler.request_deserializer)
-
-    def _answering(self, method: str, behavior: Behavior) -> Behavior:
-        def handle(request: Any, context: grpc.ServicerContext) -> Any:
-            with self._care(method, context) as call:
-                return behavior(request, call)
-
-        return handle
-
-    def _streaming(self, method: str, behavior: Behavior) -> Behavior:
-        def handle(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            with self._care(method, context) as call:
-                yield from behavior(request, call)
-
-        return handle
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler, with the care of this class around it."""
+        # Health and reflection: a watch that is cancelled has not failed, it has ended.
+        return surrounded(handler, partial(self._care, method)) if is_ours(method) else handler
 
     @contextmanager
     def _care(self, method: str, context: grpc.ServicerContext) -> Iterator[Call]:
