@@ -1,4 +1,4 @@
-"""The servers a command talks to. Owns their connections, the deadline of every call, and how a failed one is told."""
+"""The servers a command talks to. Owns connections, deadlines, the pages of lists, and how a failed call is told."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -169,6 +169,42 @@ class Server:
     def _unreachable(self) -> CannotRun:
         option = f"--{self.name.split()[0]}-address"
         return CannotRun(f"{self} cannot be reached: start it (paylatch up), or say with {option} where it is")
+
+
+class _Page(Protocol):
+    @property
+    def next_page_token(self) -> str: ...
+
+
+class _Listing(Protocol):
+    page_size: int
+    page_token: str
+
+
+_AnyListing = TypeVar("_AnyListing", bound=_Listing)
+_AnyPage = TypeVar("_AnyPage", bound=_Page)
+
+
+def pages(
+    server: Server,
+    method: "grpc.UnaryUnaryMultiCallable[_AnyListing, _AnyPage]",
+    request: _AnyListing,
+    size: int = MAX_BATCH,
+) -> Iterator[_AnyPage]:
+    """The pages of a list, one after the other; changes the request's page fields.
+
+    Raises:
+        CannotRun: the list does not go on.
+    """
+    request.page_size = size
+    while True:
+        page = server.read(method, request)
+        yield page
+        if not page.next_page_token:
+            return
+        if page.next_page_token == request.page_token:
+            raise CannotRun(f"{server} answers the same page again and again")
+        request.page_token = page.next_page_token
 
 
 @dataclass(frozen=True, slots=True)

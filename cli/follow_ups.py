@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cli.clients import order_side
+from cli.clients import order_side, pages
 from cli.options import AsJson, DryRun, Operator, OrderAddress, Reason, resolved_address
 from cli.output import (
     ExitCode,
@@ -21,7 +21,6 @@ from cli.output import (
     texts,
     told_failures,
 )
-from cli.reconcile.sides import pages
 from core.rules.limits import MAX_PAGE_SIZE
 from paylatch.order.v1 import order_enums_pb2 as enums
 from paylatch.order.v1.order_pb2 import OrderFollowUp

@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cli.clients import Clients, OrderSide, PaymentSide
+from cli.clients import Clients, OrderSide, PaymentSide, pages
 from cli.demo.orders import GOODS, DemoOrder
-from cli.reconcile.sides import pages
 from core.rules.limits import MAX_PAGE_SIZE
 from paylatch.order.v1.order_enums_pb2 import ORDER_STATUS_PAID
 from paylatch.order.v1.order_service_pb2 import (

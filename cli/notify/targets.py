@@ -4,11 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cli.clients import payment_side
+from cli.clients import pages, payment_side
 from cli.notify import view
 from cli.options import AsJson, DryRun, Operator, PaymentAddress, Reason, resolved_address
 from cli.output import console, message_json, print_json, refusal_is_told, told_failures
-from cli.reconcile.sides import pages
 from core.rules.limits import MAX_PAGE_SIZE
 from paylatch.payment.v1.notify_schedule_service_pb2 import (
     ListNotifyTargetsRequest,

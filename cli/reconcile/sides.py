@@ -10,10 +10,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from cli.clients import CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of
+from cli.clients import CannotRun, Clients, Key, Keyed, OrderSide, PaymentSide, Server, chunks, key_of, pages
 from cli.reconcile.pair import Pair, Window
 from core.rpc.translate import to_timestamp
-from core.rules.limits import MAX_BATCH
 from paylatch.order.v1.batch_pb2 import ItemError
 from paylatch.order.v1.order_payment_pb2 import OrderPaymentNotify
 from paylatch.order.v1.order_service_pb2 import BatchGetOrderPaymentNotifiesRequest, ListOrderPaymentNotifiesRequest
@@ -28,16 +27,6 @@ Item = TypeVar("Item")
 Row = TypeVar("Row")
 
 
-class _Page(Protocol):
-    @property
-    def next_page_token(self) -> str: ...
-
-
-class _Listing(Protocol):
-    page_size: int
-    page_token: str
-
-
 class _Result(Keyed, Protocol):
     @property
     def error(self) -> ItemError: ...
@@ -45,8 +34,6 @@ class _Result(Keyed, Protocol):
     def HasField(self, field_name: Any) -> bool: ...  # noqa: N802  # protobuf's name
 
 
-_AnyListing = TypeVar("_AnyListing", bound=_Listing)
-_AnyPage = TypeVar("_AnyPage", bound=_Page)
 _AnyResult = TypeVar("_AnyResult", bound=_Result)
 
 
@@ -88,28 +75,6 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
         while (item := coming.result()) is not None:
             coming = thread.submit(next, items, None)
             yield item
-
-
-def pages(
-    server: Server,
-    method: "grpc.UnaryUnaryMultiCallable[_AnyListing, _AnyPage]",
-    request: _AnyListing,
-    size: int = MAX_BATCH,
-) -> Iterator[_AnyPage]:
-    """The pages of a list, one after the other; changes the request's page fields.
-
-    Raises:
-        CannotRun: the list does not go on.
-    """
-    request.page_size = size
-    while True:
-        page = server.read(method, request)
-        yield page
-        if not page.next_page_token:
-            return
-        if page.next_page_token == request.page_token:
-            raise CannotRun(f"{server} answers the same page again and again")
-        request.page_token = page.next_page_token
 
 
 def payments_by_key(side: PaymentSide, keys: Sequence[Key]) -> dict[Key, Payment]:
