@@ -1,11 +1,13 @@
 """`paylatch follow-ups`: what paid orders still need, over RPC (SPEC 6). Never opens a database."""
 
-from typing import Annotated
+from collections.abc import Callable
+from functools import partial
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from cli.clients import order_side, pages
+from cli.clients import OrderSide, order_side, pages
 from cli.options import AsJson, DryRun, Operator, OrderAddress, Reason, resolved_address
 from cli.output import (
     ExitCode,
@@ -16,6 +18,7 @@ from cli.output import (
     print_json,
     refusal_is_told,
     say,
+    show,
     stamp_text,
     table,
     texts,
@@ -57,50 +60,46 @@ def list_command(
         _show(found, console())
 
 
-@follow_ups_app.command("retry")
-def retry_command(
-    order_no: OrderNo,
-    name: Name,
-    sku: Sku,
-    *,
-    operator: Operator,
-    reason: Reason,
-    dry_run: DryRun = False,
-    order_address: OrderAddress = None,
-    as_json: AsJson = False,
-) -> None:
-    """Try a follow-up again. Exit code 1: there is none, or it is still open; see why."""
-    request = RetryOrderFollowUpRequest(
-        order_no=order_no, name=name, sku=sku, operator=operator, reason=reason, validate_only=dry_run
-    )
-    with told_failures(), order_side(resolved_address(order_address, "order")) as side, refusal_is_told():
-        answer = side.server.call(side.orders.RetryOrderFollowUp, request)
-    _tell(answer.order_follow_up, dry_run=dry_run, as_json=as_json)
-    raise typer.Exit(ExitCode.OK if answer.order_follow_up.HasField("resolution") else ExitCode.NOT_ALL)
+def _add_command(verb: str, told: str, request_of: Callable[..., Any], method_of: Callable[[OrderSide], Any]) -> None:
+    """Add a command that has something done about one follow-up. told: its help."""
+
+    def command(
+        order_no: OrderNo,
+        name: Name,
+        sku: Sku,
+        *,
+        operator: Operator,
+        reason: Reason,
+        dry_run: DryRun = False,
+        order_address: OrderAddress = None,
+        as_json: AsJson = False,
+    ) -> None:
+        request = request_of(
+            order_no=order_no, name=name, sku=sku, operator=operator, reason=reason, validate_only=dry_run
+        )
+        with told_failures(), order_side(resolved_address(order_address, "order")) as side, refusal_is_told():
+            answer = side.server.call(method_of(side), request)
+        show(answer.order_follow_up, partial(_tell, dry_run), as_json=as_json)
+        raise typer.Exit(ExitCode.OK if answer.order_follow_up.HasField("resolution") else ExitCode.NOT_ALL)
+
+    follow_ups_app.command(verb, help=told)(command)
 
 
-@follow_ups_app.command("resolve")
-def resolve_command(
-    order_no: OrderNo,
-    name: Name,
-    sku: Sku,
-    *,
-    operator: Operator,
-    reason: Reason,
-    dry_run: DryRun = False,
-    order_address: OrderAddress = None,
-    as_json: AsJson = False,
-) -> None:
+_add_command(
+    "retry",
+    "Try a follow-up again. Exit code 1: there is none, or it is still open; see why.",
+    RetryOrderFollowUpRequest,
+    lambda side: side.orders.RetryOrderFollowUp,
+)
+_add_command(
+    "resolve",
     """Close a follow-up that is not needed any more, or was done by hand.
 
     Exit code 1: there is none, or it is closed already.
-    """
-    request = ResolveOrderFollowUpRequest(
-        order_no=order_no, name=name, sku=sku, operator=operator, reason=reason, validate_only=dry_run
-    )
-    with told_failures(), order_side(resolved_address(order_address, "order")) as side, refusal_is_told():
-        answer = side.server.call(side.orders.ResolveOrderFollowUp, request)
-    _tell(answer.order_follow_up, dry_run=dry_run, as_json=as_json)
+    """,
+    ResolveOrderFollowUpRequest,
+    lambda side: side.orders.ResolveOrderFollowUp,
+)
 
 
 def _show(found: list[OrderFollowUp], to: Console) -> None:
@@ -113,13 +112,10 @@ def _show(found: list[OrderFollowUp], to: Console) -> None:
     say(to, count(len(found), "follow-up"))
 
 
-def _tell(one: OrderFollowUp, *, dry_run: bool, as_json: bool) -> None:
-    if as_json:
-        print_json(message_json(one))
-        return
+def _tell(dry_run: bool, one: OrderFollowUp, to: Console) -> None:
     would = "would be: " if dry_run else ""
     done = f"{one.done:,} of {one.wanted:,} done"
-    say(console(), f"{one.order_no} {one.name} {one.sku} {would}{done}; {_state(one)}")
+    say(to, f"{one.order_no} {one.name} {one.sku} {would}{done}; {_state(one)}")
 
 
 def _state(one: OrderFollowUp) -> str:

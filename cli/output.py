@@ -3,12 +3,12 @@
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import typer
 from google.protobuf.json_format import MessageToDict
@@ -36,6 +36,8 @@ class ExitCode(IntEnum):
     CANNOT_RUN = 2
 
 
+AnyMessage = TypeVar("AnyMessage", bound=Message)
+
 WIDTH_OF_A_FILE = 118
 """Columns of a table that no terminal limits."""
 
@@ -55,6 +57,14 @@ def print_json_line(document: Any) -> None:
     """One JSON document on a line of its own, there at once for whoever reads."""
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
+
+
+def show(message: AnyMessage, draw: Callable[[AnyMessage, Console], None], *, as_json: bool) -> None:
+    """A message on standard output: as JSON for programs, or as `draw` draws it for people."""
+    if as_json:
+        print_json(message_json(message))
+    else:
+        draw(message, console())
 
 
 @contextmanager

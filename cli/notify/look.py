@@ -1,10 +1,11 @@
 """`paylatch notify list`, `show` and `explain`: looking, and changing nothing."""
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, TypeVar
 
 import typer
 
-from cli.clients import PaymentSide, payment_side
+from cli.clients import Key, PaymentSide, payment_side
 from cli.notify import view
 from cli.notify.choices import (
     STATUS,
@@ -17,15 +18,18 @@ from cli.notify.choices import (
     OfTarget,
 )
 from cli.options import AsJson, PaymentAddress, Platform, optional_stamp, read_keys, resolved_address
-from cli.output import console, message_json, print_json, refusal_is_told, told_failures
+from cli.output import console, message_json, print_json, refusal_is_told, show, told_failures
 from core.rules.limits import MAX_BATCH
 from paylatch.payment.v1.notify_schedule_pb2 import NotifySchedule
 from paylatch.payment.v1.notify_schedule_service_pb2 import (
     ExplainNotifyScheduleRequest,
+    ExplainNotifyScheduleResponse,
     GetNotifyScheduleRequest,
+    GetNotifyScheduleResponse,
     ListNotifySchedulesRequest,
 )
 
+Answer = TypeVar("Answer")
 Payment = Annotated[str, typer.Argument(metavar="PLATFORM/CODE", help="The payment.")]
 
 
@@ -71,15 +75,8 @@ def show_command(
     as_json: AsJson = False,
 ) -> None:
     """Show one payment's notification schedule and all its attempts. Exit code 1: there is none."""
-    with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
-        (of_payment,) = read_keys([key], platform)
-        with refusal_is_told():
-            request = GetNotifyScheduleRequest(**of_payment._asdict())
-            answer = side.server.read(side.schedules.GetNotifySchedule, request)
-    if as_json:
-        print_json(message_json(answer))
-    else:
-        view.show_one(answer, console())
+    answer = _answer_about(key, platform, payment_address, _get)
+    show(answer, view.show_one, as_json=as_json)
 
 
 def explain_command(
@@ -90,15 +87,25 @@ def explain_command(
     as_json: AsJson = False,
 ) -> None:
     """Say why one payment's notification is not sent now, and when it will be. Exit code 1: there is none."""
+    answer = _answer_about(key, platform, payment_address, _explain)
+    show(answer, view.show_explained, as_json=as_json)
+
+
+def _answer_about(
+    key: str, platform: str | None, payment_address: str | None, ask: Callable[[PaymentSide, Key], Answer]
+) -> Answer:
     with told_failures(), payment_side(resolved_address(payment_address, "operator")) as side:
         (of_payment,) = read_keys([key], platform)
         with refusal_is_told():
-            request = ExplainNotifyScheduleRequest(**of_payment._asdict())
-            answer = side.server.read(side.schedules.ExplainNotifySchedule, request)
-    if as_json:
-        print_json(message_json(answer))
-    else:
-        view.show_explained(answer, console())
+            return ask(side, of_payment)
+
+
+def _get(side: PaymentSide, key: Key) -> GetNotifyScheduleResponse:
+    return side.server.read(side.schedules.GetNotifySchedule, GetNotifyScheduleRequest(**key._asdict()))
+
+
+def _explain(side: PaymentSide, key: Key) -> ExplainNotifyScheduleResponse:
+    return side.server.read(side.schedules.ExplainNotifySchedule, ExplainNotifyScheduleRequest(**key._asdict()))
 
 
 def _list(side: PaymentSide, request: ListNotifySchedulesRequest, limit: int) -> tuple[list[NotifySchedule], str]:

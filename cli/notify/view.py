@@ -101,7 +101,7 @@ def show_targets(targets: Sequence[NotifyTarget], now: Timestamp, console: Conso
     console.print(drawn)
 
 
-def say_target(target: NotifyTarget, became: str, console: Console) -> None:
+def say_target(became: str, target: NotifyTarget, console: Console) -> None:
     """One line: what a receiver has become, and what waits for it."""
     say(console, f"{target.notify_url} {became}; {count(target.backlog, 'schedule')} on the way to it")
 
