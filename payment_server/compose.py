@@ -29,9 +29,9 @@ from payment_server.create import CreatePayment
 from payment_server.first_attempts import FirstAttempts
 from payment_server.group import Group
 from payment_server.notify_schedule_service import NotifyScheduleService
+from payment_server.operate import OperateSchedules
 from payment_server.payment_service import PaymentService, UseCases
 from payment_server.report import ReportResults
-from payment_server.retry import RetrySchedules
 from payment_server.sender_threads import SenderThreads
 from payment_server.tables import Payment
 from payment_server.target_pauses import TargetPauses
@@ -149,10 +149,10 @@ def _end(server: RpcServer, seconds: float) -> Sequence[StopStep]:
 
 def _add_operators_service(server: RpcServer, sender: Sender, allow_list: AllowList, log: Logger) -> None:
     database, policy = sender.database, sender.policy
-    retry, pauses = RetrySchedules(database, policy, log), TargetPauses(database, policy, log)
+    operate, pauses = OperateSchedules(database, policy, log), TargetPauses(database, policy, log)
     server.add(
         notify_schedule_service_pb2_grpc.add_NotifyScheduleServiceServicer_to_server,
-        NotifyScheduleService(database, retry, pauses, policy, allow_list, log),
+        NotifyScheduleService(database, operate, pauses, policy, allow_list, log),
         "paylatch.payment.v1.NotifyScheduleService",
     )
 

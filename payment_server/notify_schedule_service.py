@@ -24,8 +24,8 @@ from paylatch.payment.v1 import notify_schedule_pb2, notify_schedule_service_pb2
 from paylatch.payment.v1 import notify_schedule_service_pb2 as pb
 from payment_server import schedule_requests
 from payment_server.messages import attempt_message, check_batch, read_key_only, schedule_message, try_read_key
+from payment_server.operate import Operated, OperateSchedules, Selection, schedule_not_found
 from payment_server.operator_messages import hindrance_message, planned_message, target_message
-from payment_server.retry import Retried, RetrySchedules, Selection, schedule_not_found
 from payment_server.target_pauses import TargetPauses
 from payment_server.views import Key
 
@@ -36,14 +36,14 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
     def __init__(
         self,
         database: Database,
-        retry: RetrySchedules,
+        operate: OperateSchedules,
         pauses: TargetPauses,
         policy: OutboxPolicy,
         allow_list: AllowList,
         log: Logger,
     ) -> None:
         self._database = database
-        self._retry = retry
+        self._operate_schedules = operate
         self._pauses = pauses
         self._policy = policy
         self._allow_list = allow_list
@@ -158,7 +158,10 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
     def _operate(
         self, operation: Operation, selection: Selection, *, validate_only: bool
     ) -> list[notify_schedule_pb2.NotifyScheduleResult]:
-        return [self._result(retried) for retried in self._retry(operation, selection, validate_only=validate_only)]
+        return [
+            self._result(operated)
+            for operated in self._operate_schedules(operation, selection, validate_only=validate_only)
+        ]
 
     def _get_result(
         self, item: PaymentKey, answer: Row | PaylatchError, now: datetime
@@ -172,15 +175,15 @@ class NotifyScheduleService(notify_schedule_service_pb2_grpc.NotifyScheduleServi
             result.schedule.CopyFrom(schedule_message(answer, now))
         return result
 
-    def _result(self, retried: Retried) -> notify_schedule_pb2.NotifyScheduleResult:
-        platform_id, payment_code = retried.key
+    def _result(self, operated: Operated) -> notify_schedule_pb2.NotifyScheduleResult:
+        platform_id, payment_code = operated.key
         result = notify_schedule_pb2.NotifyScheduleResult(platform_id=platform_id, payment_code=payment_code)
-        if isinstance(retried.result, Exception):
-            error = item_failure(self._log, retried.result, platform_id=platform_id, payment_code=payment_code)
+        if isinstance(operated.result, Exception):
+            error = item_failure(self._log, operated.result, platform_id=platform_id, payment_code=payment_code)
             result.error.CopyFrom(error)
-        elif retried.result is not None:
+        elif operated.result is not None:
             # As it was when this call, or its earlier run, had changed it.
-            result.schedule.CopyFrom(schedule_message(retried.result, retried.result.update_time))
+            result.schedule.CopyFrom(schedule_message(operated.result, operated.result.update_time))
         return result
 
 

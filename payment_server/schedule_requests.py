@@ -16,7 +16,7 @@ from paylatch.order.v1.batch_pb2 import PaymentKey
 from paylatch.payment.v1 import notify_schedule_pb2, payment_enums_pb2
 from paylatch.payment.v1 import notify_schedule_service_pb2 as pb
 from payment_server.messages import SCHEDULE_STATUS, read_key, read_key_filter, read_time_filter, read_url_filter
-from payment_server.retry import Selection
+from payment_server.operate import Selection
 from payment_server.views import Key
 
 ACT = EnumMap(

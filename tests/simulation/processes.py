@@ -42,9 +42,9 @@ from payment_server.create import CreatePayment
 from payment_server.first_attempts import FirstAttempts
 from payment_server.group import Group
 from payment_server.notify_schedule_service import NotifyScheduleService
+from payment_server.operate import OperateSchedules
 from payment_server.payment_service import PaymentService, UseCases
 from payment_server.report import ReportResults
-from payment_server.retry import RetrySchedules
 from payment_server.target_pauses import TargetPauses
 from payment_server.watch import PaymentWatches
 from scheduler.passes import ExpiryPass, RetryPass
@@ -213,9 +213,9 @@ class PaymentServer(_Sending):
         server: Any = handlers
         use_cases = UseCases(CreatePayment(database), report, group, PaymentWatches(database, log))
         add_PaymentServiceServicer_to_server(PaymentService(database, use_cases, allow_list, log), server)
-        retry, pauses = RetrySchedules(database, policy, log), TargetPauses(database, policy, log)
+        operate, pauses = OperateSchedules(database, policy, log), TargetPauses(database, policy, log)
         add_NotifyScheduleServiceServicer_to_server(
-            NotifyScheduleService(database, retry, pauses, policy, allow_list, log), server
+            NotifyScheduleService(database, operate, pauses, policy, allow_list, log), server
         )
         given.network.serve(address, self, handlers)
 

@@ -14,8 +14,8 @@ from core.store.database import Database
 from core.store.transaction import Row
 from payment_server.create import CreatePayment, NewPayment
 from payment_server.first_attempts import FirstAttempts
+from payment_server.operate import OperateSchedules
 from payment_server.report import Answer, Report, ReportResults
-from payment_server.retry import RetrySchedules
 from payment_server.sender_threads import SenderThreads
 from payment_server.tables import Payment
 from payment_server.views import PaymentView
@@ -50,7 +50,7 @@ class Payments(Outbox):
         )
         self.create_payment = CreatePayment(database)
         self.report_results = ReportResults(database, self.first_attempts, self.policy, self.log.logger)
-        self.retry = RetrySchedules(database, self.policy, self.log.logger)
+        self.operate_schedules = OperateSchedules(database, self.policy, self.log.logger)
 
     @property
     def receiver(self) -> Receiver:

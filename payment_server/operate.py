@@ -1,4 +1,4 @@
-"""An operator has notifications tried again (SPEC 7, 9): requeue, due now, reopen, restore.
+"""An operator acts on schedules (SPEC 7, 9): requeue, due now, reopen, restore, another target, abandon.
 
 Owns the one transaction of a call: every change, and the record of who asked for it. A dry run is the same transaction,
 undone.
@@ -33,7 +33,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Retried:
+class Operated:
     """What became of one schedule: its row after the change (None while it is being made), or why it did not change."""
 
     key: Key
@@ -49,7 +49,7 @@ def schedule_not_found(key: Key) -> NotFound:
     )
 
 
-class RetrySchedules:
+class OperateSchedules:
     """Applies an operation to a selection of schedules, each on its own: one that cannot be changed stops no other."""
 
     def __init__(self, database: Database, policy: OutboxPolicy, log: Logger) -> None:
@@ -57,34 +57,35 @@ class RetrySchedules:
         self._policy = policy
         self._log = log
 
-    def __call__(self, operation: Operation, selection: Selection, *, validate_only: bool) -> list[Retried]:
+    def __call__(self, operation: Operation, selection: Selection, *, validate_only: bool) -> list[Operated]:
         """What became of each schedule; with `validate_only`, what would."""
         results = self._database.transact(
             lambda tx: carry_out(tx, lambda: self._run(tx, operation, selection), validate_only=validate_only)
         )
         if not validate_only:
-            changed = sum(not isinstance(retried.result, PaylatchError) for retried in results)
+            changed = sum(not isinstance(operated.result, PaylatchError) for operated in results)
             self._log.info(
-                "operator.retried", action=operation.act.name.lower(), operator=operation.operator, count=changed
+                "operator.acted", action=operation.act.name.lower(), operator=operation.operator, count=changed
             )
         return results
 
-    def _run(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Retried]:
+    def _run(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Operated]:
         restoring = operation.act is Act.RESTORE
         results = (self._restore if restoring else self._change)(tx, operation, selection)
-        after = {_key(row): row for row in read.schedules(tx, [retried.key for retried in results])}
+        after = {_key(row): row for row in read.schedules(tx, [operated.key for operated in results])}
         return [
-            replace(retried, result=after[retried.key]) if retried.result is None else retried for retried in results
+            replace(operated, result=after[operated.key]) if operated.result is None else operated
+            for operated in results
         ]
 
-    def _change(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Retried]:
+    def _change(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Operated]:
         """Move the schedules that are there."""
         done = operate.already_done(tx, operation)
         rows = _selected(tx, operation, selection, done)
         # One after the other, the first now, the last when the time given is over.
         step = operation.spread_over / max(len(rows) - 1, 1)
         return [
-            Retried(key, None if key in done else self._change_one(tx, operation, key, row, place * step))
+            Operated(key, None if key in done else self._change_one(tx, operation, key, row, place * step))
             for place, (key, row) in enumerate(rows.items())
         ]
 
@@ -99,7 +100,7 @@ class RetrySchedules:
             return error
         return None
 
-    def _restore(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Retried]:
+    def _restore(self, tx: Transaction, operation: Operation, selection: Selection) -> list[Operated]:
         """Give settled payments whose schedule is missing a new one."""
         done = operate.already_done(tx, operation)
         payments = payments_by_key(tx, selection.keys, lock=True)
@@ -107,7 +108,7 @@ class RetrySchedules:
         results = {key: _why_not_restored(key, payments.get(key), existing) for key in selection.keys}
         missing = [key for key, error in results.items() if error is None and key not in done]
         self._insert_anew(tx, operation, [payments[key] for key in missing])
-        return [Retried(key, error) for key, error in results.items()]
+        return [Operated(key, error) for key, error in results.items()]
 
     def _insert_anew(self, tx: Transaction, operation: Operation, views: Sequence[PaymentView]) -> None:
         if not views:

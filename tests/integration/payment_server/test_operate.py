@@ -1,4 +1,4 @@
-"""RetryNotifySchedules' use case: many schedules in one audited transaction, each on its own."""
+"""What an operator does: many schedules in one audited transaction, each on its own."""
 
 from datetime import timedelta
 from typing import Any
@@ -12,7 +12,7 @@ from core.rules.codes import ResultStatus, ScheduleStatus
 from core.rules.errors import AlreadyExists, IllegalEvent, NotAllowed, NotFound, PaylatchError, Unavailable
 from core.store.database import Database
 from core.store.transaction import Transaction
-from payment_server.retry import Retried, RetrySchedules, Selection
+from payment_server.operate import Operated, OperateSchedules, Selection
 from tests.support.clock import START, TestClock
 from tests.support.commits import DURABLE, LOST, Commit, commits
 from tests.support.logs import Log
@@ -38,7 +38,7 @@ def payments(payment_database: Database, clock: TestClock) -> Payments:
     payments.report(3, 4)
     clock.advance(timedelta(seconds=1))
     payments.log = Log()
-    payments.retry = RetrySchedules(payment_database, payments.policy, payments.log.logger)
+    payments.operate_schedules = OperateSchedules(payment_database, payments.policy, payments.log.logger)
     return payments
 
 
@@ -50,17 +50,17 @@ def _operation(act: Act, **details: Any) -> Operation:
     return Operation(act, operator="anna", reason="it is back", **details)
 
 
-def _run(payments: Payments, act: Act, selection: Selection, *, dry: bool = False, **details: Any) -> list[Retried]:
-    return payments.retry(_operation(act, **details), selection, validate_only=dry)
+def _run(payments: Payments, act: Act, selection: Selection, *, dry: bool = False, **details: Any) -> list[Operated]:
+    return payments.operate_schedules(_operation(act, **details), selection, validate_only=dry)
 
 
-def _codes(results: list[Retried]) -> list[str]:
-    return [retried.key[1] for retried in results]
+def _codes(results: list[Operated]) -> list[str]:
+    return [operated.key[1] for operated in results]
 
 
-def _kinds(results: list[Retried]) -> list[type | None]:
+def _kinds(results: list[Operated]) -> list[type | None]:
     """The error of each, or None for a row that was changed."""
-    return [type(retried.result) if isinstance(retried.result, PaylatchError) else None for retried in results]
+    return [type(operated.result) if isinstance(operated.result, PaylatchError) else None for operated in results]
 
 
 def test_each_key_is_answered_on_its_own_and_in_order(payments: Payments) -> None:
@@ -119,7 +119,7 @@ def test_many_are_one_act_in_the_audit_and_one_line_in_the_log(payments: Payment
     _run(payments, Act.REQUEUE, _keys(1, 2, 3))
 
     assert len({entry.action_id for entry in payments.audit()}) == 1
-    (line,) = payments.log.named("operator.retried")
+    (line,) = payments.log.named("operator.acted")
     assert (line["action"], line["operator"], line["count"]) == ("requeue", "anna", 2)
 
 
