@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 
 from core.clock import Clock, SystemClock
-from core.logs import Logger, make_logger
+from core.logs import Logger, make_logger, without_secrets
 from core.rpc.server import CannotListen
 from core.rules.errors import Unavailable
 from core.settings import BadSetting, Settings, load_settings
@@ -60,5 +60,5 @@ def holder_name(name: str) -> str:
 
 
 def _refuse(name: str, why: object, code: int) -> int:
-    sys.stderr.write(f"{name}: {why}\n")
+    sys.stderr.write(without_secrets(f"{name}: {why}\n"))
     return code

@@ -6,6 +6,7 @@ import pytest
 from core.logs import make_logger
 
 HOSTILE = "a\nb\r\x1b[2J\x00\x07\x9b31m\u2028\u202e\ud800"
+CANARY = "canary-4711"
 
 
 def test_what_was_received_stays_on_its_line_and_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -37,3 +38,34 @@ def test_json_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     parsed: dict[str, Any] = json.loads(line)
     assert line.isprintable()
     assert parsed["message"].startswith("a\\nb")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "postgresql://app:{}@db.example:5432/payment",
+        "mysql://app:a@b/{}@db.example/payment",
+        "grpc://{}@db.example:50052",
+        "host=db.example user=app password={} dbname=payment",
+        "host=db.example user=app password='a {}'",
+        "postgresql://db.example/payment?user=app&sslpassword={}&sslmode=require",
+        "db.example was shown ('authorization', 'Bearer {}')",
+    ],
+)
+def test_no_line_tells_a_secret_that_an_error_quotes(
+    capsys: pytest.CaptureFixture[str], form: str, quoted: str
+) -> None:
+    told = quoted.format(CANARY)
+    try:
+        try:
+            raise RuntimeError(told)
+        except RuntimeError as cause:
+            raise ValueError(f"a bug met {told}") from cause
+    except ValueError as error:
+        make_logger("test", form).error("rpc.crashed", exc_info=error, cause=str(error))
+
+    line = capsys.readouterr().err
+    assert "Traceback" in line
+    assert line.count("db.example") >= 3
+    assert CANARY not in line

@@ -11,13 +11,18 @@ def test_a_url_names_user_password_host_port_and_database() -> None:
         "host": "db.example",
         "port": 3307,
         "user": "ann",
-        "password": "p@ss/",
+        "password": b"p@ss/",
     }
+
+
+def test_a_password_is_bytes_of_utf_8_as_the_server_keeps_it() -> None:
+    for password in ("p%E2%82%AC", "p€"):
+        assert parameters_of(f"mysql://ann:{password}@db/orders")["password"] == "p€".encode()
 
 
 def test_what_a_url_leaves_out_is_the_usual() -> None:
     found = parameters_of("mysql:///orders")
-    assert (found["host"], found["port"], found["user"], found["password"]) == ("127.0.0.1", 3306, "", "")
+    assert (found["host"], found["port"], found["user"], found["password"]) == ("127.0.0.1", 3306, "", b"")
 
 
 @pytest.mark.parametrize(

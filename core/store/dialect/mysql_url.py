@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, unquote_to_bytes, urlsplit
 
 FORM = "must be mysql://user:password@host:port/database?ssl_ca=…"
 
@@ -32,7 +32,7 @@ def parameters_of(url: str) -> Mapping[str, Any]:
         "host": parts.hostname or "127.0.0.1",
         "port": port,
         "user": unquote(parts.username or ""),
-        "password": unquote(parts.password or ""),
+        "password": unquote_to_bytes(parts.password or ""),  # of text, the driver would make latin-1
         **given,
     }
 

@@ -69,6 +69,10 @@ _SESSION: Mapping[str, str] = {
     "enable_hashjoin": "off",
     "enable_mergejoin": "off",
 }
+_FORM = (
+    "must be postgresql://user:password@host:port/database?sslmode=verify-full&…, with @ as %40 and / as %2F in the "
+    "password"
+)
 _RACES = frozenset(
     {
         "23505",  # unique_violation
@@ -151,11 +155,11 @@ class PostgreSql:
         """The database of a libpq URL, with every parameter that libpq knows, those of TLS among them."""
         try:
             parameters = conninfo_to_dict(url)
-        except psycopg.ProgrammingError:
+        except (psycopg.ProgrammingError, UnicodeDecodeError):
             parameters = {}
-        if not parameters.get("dbname"):
+        if not parameters.get("dbname") or _tears_password(url, parameters):
             # Nothing of libpq's own words: they may quote the password.
-            raise ValueError("must be postgresql://user:password@host:port/database?sslmode=verify-full&…")
+            raise ValueError(_FORM)
         return cls(parameters)
 
     def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
@@ -260,6 +264,13 @@ class PostgreSql:
 
     def _element_type(self, field: Field[Any]) -> str:
         return _ELEMENT_TYPES[field.field_type]
+
+
+def _tears_password(url: str, parameters: Mapping[str, Any]) -> bool:
+    """Whether a part of the password passes for a host, port or database, which every error of a connection names."""
+    _, _, path = url.partition("://")[2].partition("?")[0].partition("/")
+    ports = str(parameters.get("port") or "").split(",")
+    return "@" in f"{parameters.get('host')}{path}" or any(port and not port.isdigit() for port in ports)
 
 
 def _array(values: Sequence[Any]) -> str:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.logs import make_logger
 from core.outbox.lease import Claim
 from core.outbox.tables import NotifySchedule
 from core.rules.codes import ScheduleStatus
@@ -162,6 +163,25 @@ def test_a_delivery_that_crashes_is_logged_and_the_next_rows_are_served(payments
     assert payments.first_attempts._free == 5
     payments.clock.advance(LEASE)
     assert numbers(payments.claim()) == [1]
+
+
+@pytest.mark.any_backend
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_delivery_that_crashes_tells_no_secret(
+    payments: Payments, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash() -> None:
+        raise RuntimeError("no way to postgresql://app:canary-4711@db/payment")
+
+    payments.first_attempts._log = make_logger("payment-server", form)
+    payments.receiver.before = crash
+    payments.settle(1)
+    payments.finish_first_attempts()
+
+    told = capsys.readouterr().err
+    assert "first_attempt.crashed" in told
+    assert "no way to postgresql://***@db/payment" in told
+    assert "canary" not in told
 
 
 def test_a_delivery_that_a_lost_database_keeps_from_being_recorded_is_told_in_one_line(payments: Payments) -> None:

@@ -1,5 +1,6 @@
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -8,9 +9,12 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
+from core.clock import SystemClock
+from core.logs import make_logger
+from core.rpc.server import RpcServer
 from core.rpc.status import reason_of
 from core.rules.errors import MALFORMED_REQUEST, AlreadyExists, FieldViolation, IllegalEvent, InvalidInput, Unavailable
-from tests.integration.rpc.conftest import Events, Serve
+from tests.integration.rpc.conftest import SERVICE, Events, Serve, Server, register_methods
 
 SECRET = "postgresql://paylatch:hunter2@db/payment"  # must not get out
 BAD_FIELDS = InvalidInput([FieldViolation("order_no", "is empty"), FieldViolation("amount_minor", "is 0")])
@@ -107,6 +111,28 @@ def test_nothing_of_an_unexpected_error_reaches_the_client_and_all_of_it_the_log
     assert event["method"] == "/test.Test/Crash"
     assert str(event["exc_info"]) == SECRET
     assert event["exc_info"].__traceback__ is not None
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+@pytest.mark.parametrize("event", ["rpc.crashed", "rpc.failed"])
+def test_what_the_log_has_of_an_error_tells_no_secret(
+    form: str, event: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error: Exception = RuntimeError(f"no way to {SECRET}")
+    if event == "rpc.failed":
+        cause, error = error, Unavailable("the database is not available", reason="DATABASE_UNAVAILABLE")
+        error.__cause__ = cause
+    rpc = RpcServer(make_logger("test", form), SystemClock())
+    rpc.add(register_methods, ({"Fail": raising(error)}, {}), SERVICE)
+    server = Server(rpc, rpc.bind("127.0.0.1:0"))
+    rpc.start()
+    with closing(server), pytest.raises(grpc.RpcError):
+        server.call("Fail")
+
+    told = capsys.readouterr().err
+    assert event in told
+    assert "no way to postgresql://***@db/payment" in told
+    assert "hunter2" not in told
 
 
 def test_an_unprintable_error_is_answered_too(serve: Serve) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from core.clock import SystemClock
+from core.logs import make_logger
 from core.rules.errors import Unavailable
 from scheduler.loops import Loops
 from tests.support.logs import Log
@@ -49,6 +50,19 @@ def test_a_pass_that_crashes_is_told_with_its_traceback_and_comes_again(loops: L
     (crashed,) = log.named("scheduler.pass_crashed")
     assert crashed["log_level"] == "error"
     assert crashed["exc_info"]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_pass_that_crashes_tells_no_secret(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    loops = Loops(SystemClock(), make_logger("test", form), timedelta(milliseconds=1))
+    passes = Passes([RuntimeError("no way to postgresql://app:canary-4711@db/payment")])
+    loops.start("expiry", passes.run_once)
+    wait_until(lambda: passes.made > 2)
+    assert loops.stop(BOUND)
+
+    told = capsys.readouterr().err
+    assert "no way to postgresql://***@db/payment" in told
+    assert "canary" not in told
 
 
 def test_a_pass_that_failed_does_not_wait_for_its_long_rest(loops: Loops) -> None:
