@@ -1,34 +1,47 @@
-"""How fast two sides are reconciled, and in how much memory, with real servers on SQLite files.
+"""How fast two sides are reconciled, and in how much memory, with real servers on SQLite files or PostgreSQL.
 
     python -m benchmarks.reconcile --payments 100000 --lost 6000 --rounds 3
+    python -m benchmarks.reconcile --engine postgresql --payments 1000000 --rounds 1
 
 All payments were delivered; then the order side lost the newest ones, as the restore of an older backup loses them.
 """
 
 import argparse
 import os
+import re
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from statistics import median
 from typing import NamedTuple
 
+import psycopg
+
+from benchmarks.backlog import settle_statistics
 from benchmarks.system import System, Urls, fresh_databases
 from core.clock import SystemClock
 
 _KIB_OF_MIB = 1024
 
 # One payment every 20 ms, the last of them an hour ago.
-_TIMES = """
+_TIMES = {
+    "sqlite": """
+    CREATE TEMP TABLE times AS
     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :payments)
     SELECT n, printf('P%012d', n) AS code, printf('O%012d', n) AS order_no,
         strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', ((n - :payments) * 0.02) || ' seconds') || '000' AS time
     FROM numbers
-"""
+""",
+    "postgresql": """
+    CREATE TEMP TABLE times AS
+    SELECT n, 'P' || lpad(CAST(n AS text), 12, '0') AS code, 'O' || lpad(CAST(n AS text), 12, '0') AS order_no,
+        now() AT TIME ZONE 'UTC' - interval '1 hour' + (n - :payments) * interval '20 milliseconds' AS time
+    FROM generate_series(1, :payments) AS n
+""",
+}
 _PAYMENT_SIDE = (
-    f"CREATE TEMP TABLE times AS {_TIMES}",
     "INSERT INTO payment (id, platform_id, payment_code, order_no, amount_minor, currency_code, notify_url, status, "
     "trade_no, failure_reason, create_time, settle_time) "
     "SELECT n, 'card', code, order_no, 1000, 'USD', :target, 1, '', '', time, time FROM times",
@@ -37,10 +50,9 @@ _PAYMENT_SIDE = (
     "INSERT INTO notify_schedule (payment_id, platform_id, payment_code, order_no, notify_url, notify_content, "
     "notify_status, next_notify_time, give_up_time, notify_count, attempt_count, reopened_attempt, lapse_count, "
     "last_code, create_time, update_time) "
-    "SELECT n, 'card', code, order_no, :target, x'00', 3, time, time, 1, 1, 0, 0, 0, time, time FROM times",
+    "SELECT n, 'card', code, order_no, :target, :content, 3, time, time, 1, 1, 0, 0, 0, time, time FROM times",
 )
 _ORDER_SIDE = (
-    f"CREATE TEMP TABLE times AS {_TIMES}",
     'INSERT INTO "order" (order_no, amount_minor, currency_code, order_status, payment_status, paid_platform_id, '
     "paid_payment_code, create_time, update_time) SELECT order_no, 1000, 'USD', 2, 2, 'card', code, time, time "
     "FROM times WHERE n <= :delivered",
@@ -50,6 +62,9 @@ _ORDER_SIDE = (
     "trade_no, settle_time, disposition, create_time) "
     "SELECT 'card', code, order_no, 1, 1000, 'USD', '', time, 1, time FROM times WHERE n <= :delivered",
 )
+
+
+Values = Mapping[str, int | str | bytes]
 
 
 class Run(NamedTuple):
@@ -65,10 +80,12 @@ def main() -> None:
     parser.add_argument("--payments", type=int, default=100_000, help="how many there are")
     parser.add_argument("--lost", type=int, default=0, help="how many of them the order side lost")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--engine", choices=sorted(_TIMES), default="sqlite")
     asked = parser.parse_args()
-    with fresh_databases("sqlite") as urls, System(urls) as system:
+    with fresh_databases(asked.engine) as urls, System(urls) as system:
         target = system.settings.notify_targets[0]
-        _fill(urls, {"payments": asked.payments, "delivered": asked.payments - asked.lost, "target": target})
+        values = {"payments": asked.payments, "delivered": asked.payments - asked.lost, "target": target}
+        _FILL[asked.engine](urls, {**values, "content": b"\0"})
         system.start("payment-server", "order-server")
         addresses = (system.settings.payment_address, system.settings.order_address)
         runs = []
@@ -83,14 +100,26 @@ def _line(run: Run, payments: int) -> str:
     return f"{run.seconds:.1f} s, {payments / run.seconds:,.0f} payments/s, peak {run.peak_mib:.0f} MiB"
 
 
-def _fill(urls: Urls, values: dict[str, int | str]) -> None:
+def _fill_sqlite(urls: Urls, values: Values) -> None:
     for url, statements in ((urls.payment, _PAYMENT_SIDE), (urls.order, _ORDER_SIDE)):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as database:
-            for statement in statements:
+            for statement in (_TIMES["sqlite"], *statements):
                 database.execute(statement, values)
             database.commit()
             database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             database.execute("ANALYZE")
+
+
+def _fill_postgresql(urls: Urls, values: Values) -> None:
+    for url, statements in ((urls.payment, _PAYMENT_SIDE), (urls.order, _ORDER_SIDE)):
+        # What makes a table takes no parameters from a server-side binding.
+        with psycopg.connect(url, cursor_factory=psycopg.ClientCursor) as connection:
+            for statement in (_TIMES["postgresql"], *statements):
+                connection.execute(re.sub(r":(\w+)", r"%(\1)s", statement).encode(), values)
+    settle_statistics(urls)
+
+
+_FILL: Mapping[str, Callable[[Urls, Values], None]] = {"sqlite": _fill_sqlite, "postgresql": _fill_postgresql}
 
 
 def _reconcile(addresses: Sequence[str], exit_code: int) -> Run:
