@@ -1,7 +1,7 @@
-"""One server as several processes on one port. Owns starting them, starting one again that died, and stopping all.
+"""One server as several processes on the same ports. Owns starting them, again if one dies, and stopping all.
 
-Python runs one thread at a time, so a second core needs a second process. They are spawned, never forked, and share the
-port by SO_REUSEPORT: the kernel gives each new connection to one of them. Nothing else is shared.
+Python runs one thread at a time, so a second core needs a second process. They are spawned, never forked, and share
+their ports by SO_REUSEPORT: the kernel gives each new connection to one of them. Nothing else is shared.
 """
 
 import os
@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from queue import SimpleQueue
 
@@ -27,18 +28,23 @@ START_PAUSE = timedelta(seconds=1)
 _SLACK_SECONDS = 15.0  # for what a worker does after its own bound, and for Python to end
 
 
-def by_workers(module: str, address_setting: str, serve: Serve) -> Serve:
+def by_workers(module: str, address_settings: Sequence[str], serve: Serve) -> Serve:
     """`serve` in this process, or `python -m module` in as many as the settings ask for.
 
-    address_setting: the field of the settings that says where they listen.
+    address_settings: the fields of the settings that say where all of them listen; one that is not set is passed over.
     """
 
     def serve_all(settings: Settings, clock: Clock, log: Logger) -> int:
         if settings.server_processes == 1:
             return serve(settings, clock, log)
-        with reserved_port(getattr(settings, address_setting)) as port:
+        with ExitStack() as held:
+            ports = {
+                name: held.enter_context(reserved_port(address))
+                for name in address_settings
+                if (address := getattr(settings, name)) is not None
+            }
             requests = StopRequests()
-            workers = Workers(module, settings.server_processes, _environment(address_setting, port), log, requests.ask)
+            workers = Workers(module, settings.server_processes, _environment(ports), log, requests.ask)
             bound = 2 * settings.stop_bound.total_seconds() + _SLACK_SECONDS
             step = StopStep("workers", bound, lambda: workers.stop(bound))
             return run_until_signal(log, [step], requests, start=workers.start)
@@ -68,14 +74,18 @@ def reserved_port(address: str) -> socket.socket:
     return held
 
 
-def _environment(address_setting: str, held: socket.socket) -> Mapping[str, str]:
+def _environment(ports: Mapping[str, socket.socket]) -> Mapping[str, str]:
     """What a worker is told beside the settings of this process."""
-    host, port = held.getsockname()[:2]
     return os.environ | {
         "PAYLATCH_SERVER_PROCESSES": "1",
         "PAYLATCH_SERVER_SHARES_PORT": "true",
-        f"PAYLATCH_{address_setting.upper()}": f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        **{f"PAYLATCH_{name.upper()}": _address_of(held) for name, held in ports.items()},
     }
+
+
+def _address_of(held: socket.socket) -> str:
+    host, port = held.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Workers:

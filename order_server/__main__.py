@@ -11,6 +11,9 @@ from core.store.database import Database, OpenDatabase
 from core.workers import by_workers
 from order_server.compose import compose
 
+ADDRESSES = ("order_address", "order_token_address")
+"""Where it listens, by the settings' fields."""
+
 
 def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open) -> int:
     """Serve on the order address; answers the exit code."""
@@ -30,7 +33,7 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
 
 def main() -> int:
     """Run as a process of its own."""
-    return run_process("order-server", by_workers("order_server", "order_address", serve))
+    return run_process("order-server", by_workers("order_server", ADDRESSES, serve))
 
 
 if __name__ == "__main__":

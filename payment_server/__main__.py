@@ -11,6 +11,9 @@ from core.store.database import Database, OpenDatabase
 from core.workers import by_workers
 from payment_server.compose import compose
 
+ADDRESSES = ("payment_address", "payment_token_address", "operator_address")
+"""Where it listens, by the settings' fields."""
+
 
 def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenDatabase = Database.open) -> int:
     """Serve on the payment address; answers the exit code."""
@@ -26,7 +29,7 @@ def serve(settings: Settings, clock: Clock, log: Logger, open_database: OpenData
 
 def main() -> int:
     """Run as a process of its own."""
-    return run_process("payment-server", by_workers("payment_server", "payment_address", serve))
+    return run_process("payment-server", by_workers("payment_server", ADDRESSES, serve))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """A flood on one method, or of one caller: others are served, health answers, and the processes stop in order."""
 
-import resource
 import signal
 import threading
 from collections import Counter
@@ -12,7 +11,7 @@ from typing import Any
 import grpc
 import pytest
 
-from cli.processes import Child
+from tests.support.children import memory_of
 from tests.support.processes import IMPATIENT, System, eventually
 from tests.support.shop import Shop, numbers
 
@@ -103,15 +102,10 @@ def test_a_flood_on_one_method_stops_neither_reports_nor_health_nor_the_stop(
         eventually(lambda: shop.are_notified(REPORTS))
         eventually(lambda: sum(flood.ends.values()) > ENOUGH)
 
-        assert _memory_of(system["payment-server"]) < MOST_BYTES
+        assert memory_of(system["payment-server"]) < MOST_BYTES
         system["payment-server"].signal(signal.SIGTERM)
         assert system["payment-server"].wait(STOP_BOUND)
     assert system["payment-server"].exit_code == 0
     assert flood.ends.keys() <= {
         *("OK", "INVALID_ARGUMENT", "RESOURCE_EXHAUSTED", "UNAVAILABLE", "CANCELLED", "DEADLINE_EXCEEDED")
     }
-
-
-def _memory_of(child: Child) -> int:
-    resident = int(Path(f"/proc/{child.pid}/statm").read_text().split()[1])
-    return resident * resource.getpagesize()

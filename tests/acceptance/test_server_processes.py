@@ -3,13 +3,14 @@
 import os
 import signal
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from core.process import COULD_NOT_SERVE
+from tests.support.children import connections_at, workers_of
 from tests.support.processes import BOUND, IMPATIENT, System, eventually, run_module
 
 PROCESSES = 2
@@ -29,30 +30,31 @@ def system(tmp_path: Path) -> Iterator[System]:
 
 
 def test_connections_are_spread_over_the_processes(system: System) -> None:
-    host, _, port = system.settings.order_address.rpartition(":")
+    address = system.settings.order_address
+    host, _, port = address.rpartition(":")
     with ExitStack() as connections:
         for _ in range(CONNECTIONS):
             connections.enter_context(socket.create_connection((host, int(port)), BOUND))
 
-        workers = _workers(system)
+        workers = workers_of(system[NAME])
         assert len(workers) == PROCESSES
-        eventually(lambda: sum(_connections(pid, port) for pid in workers) >= CONNECTIONS)
-        assert all(_connections(pid, port) for pid in workers)
+        eventually(lambda: sum(connections_at(address, pid) for pid in workers) >= CONNECTIONS)
+        assert all(connections_at(address, pid) for pid in workers)
 
 
 def test_a_process_that_is_killed_is_started_again(system: System) -> None:
-    before = _workers(system)
+    before = workers_of(system[NAME])
     os.kill(before[0], signal.SIGKILL)
 
     assert system.lines.wait_for(NAME, WORKER_ENDED)["pid"] == before[0]
     eventually(lambda: len(system.lines.events(NAME, SERVING)) == PROCESSES + 1)
-    after = _workers(system)
+    after = workers_of(system[NAME])
     assert len(after) == PROCESSES
     assert before[1] in after
 
 
 def test_told_to_stop_all_end_in_order(system: System) -> None:
-    workers = _workers(system)
+    workers = workers_of(system[NAME])
     assert system[NAME].stop() == 0
 
     assert len(system.lines.events(NAME, "process.stopped")) == PROCESSES + 1
@@ -60,7 +62,7 @@ def test_told_to_stop_all_end_in_order(system: System) -> None:
 
 
 def test_killed_it_takes_all_of_them_along(system: System) -> None:
-    workers = _workers(system)
+    workers = workers_of(system[NAME])
     system[NAME].kill()
 
     eventually(lambda: not any(_is_there(pid) for pid in workers))
@@ -82,27 +84,6 @@ def test_processes_that_cannot_serve_end_the_whole(tmp_path: Path) -> None:
 
     assert ended.returncode == COULD_NOT_SERVE
     assert "paylatch migrate" in ended.stderr
-
-
-def _workers(system: System) -> Sequence[int]:
-    tasks = Path(f"/proc/{system[NAME].pid}/task").iterdir()
-    return [int(pid) for task in tasks for pid in (task / "children").read_text().split()]
-
-
-def _connections(pid: int, port: str) -> int:
-    """How many sockets of a process are connected at this port of its own."""
-    tables = [Path(f"/proc/net/{family}").read_text() for family in ("tcp", "tcp6")]
-    lines = [line.split() for table in tables for line in table.splitlines()]
-    own = f":{int(port):04X}"
-    established = {f"socket:[{line[9]}]" for line in lines if line[1].endswith(own) and line[3] == "01"}
-    return len(established & {_opened(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()})
-
-
-def _opened(descriptor: Path) -> str:
-    try:
-        return str(descriptor.readlink())
-    except OSError:  # closed meanwhile
-        return ""
 
 
 def _is_there(pid: int) -> bool:
