@@ -67,7 +67,7 @@ class AccessInterceptor(HandlerInterceptor):
         return handle
 
     def _check(self, method: str, context: grpc.ServicerContext) -> None:
-        policy, told = self._policy.current(), _told_by(context)
+        policy, told = self._policy.current(), told_by(context)
         if method.startswith(_HEALTH) and (_has_certificate(told) or not _is_encrypted(told)):
             return
         caller = caller_of(told, context, policy)
@@ -104,7 +104,8 @@ def identities_of(told: AuthContext) -> tuple[str, ...]:
     return tuple(san.decode(errors="replace") for san in sans)
 
 
-def _told_by(context: grpc.ServicerContext) -> AuthContext:
+def told_by(context: grpc.ServicerContext) -> AuthContext:
+    """What the connection tells of its peer."""
     # The stubs know of one value for each key; there are lists.
     return cast("AuthContext", context.auth_context())
 

@@ -85,3 +85,10 @@ def with_behavior(handler: Handler, behavior: Behavior, deserializer: Callable[[
     wrapped = functools.wraps(behavior_of(handler))(behavior)
     make = _MAKE[handler.request_streaming, handler.response_streaming]
     return make(wrapped, deserializer, handler.response_serializer)
+
+
+def with_late_request(handler: Handler, behavior: Behavior) -> Handler:
+    """`handler` of one request, but served by `behavior`, which takes the request from an iterator as it comes."""
+    wrapped = functools.wraps(behavior_of(handler))(behavior)
+    make = _MAKE[True, handler.response_streaming]
+    return make(wrapped, handler.request_deserializer, handler.response_serializer)

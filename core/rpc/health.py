@@ -4,17 +4,28 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from core.rpc import status
+from core.rpc.access import identities_of, told_by
+from core.rpc.admission import Admission
+from core.rpc.handlers import Handler, HandlerInterceptor, surrounded
 from core.rpc.pools import on_threads_of
+from core.rules.errors import Overloaded
 
 SERVICE_NAME = health.SERVICE_NAME
-_CHECK_THREADS = 2
 MAX_WATCHES = 32
 """Clients that may be told of every change. One more is refused with RESOURCE_EXHAUSTED; it can still ask."""
+
+_CHECK, _WATCH = f"/{SERVICE_NAME}/Check", f"/{SERVICE_NAME}/Watch"
+_CHECKS, _CHECKS_WAITING, _REFUSING = 16, 16, 2
+# One caller may have all but an eighth of the places: as many watches as there may be.
+_WATCH_PLACES = MAX_WATCHES + 4
+_WAIT_SECONDS = 5.0
 
 _Request = health_pb2.HealthCheckRequest
 _Response = health_pb2.HealthCheckResponse
@@ -29,9 +40,10 @@ class Health:
         self._servicer = health.HealthServicer(experimental_non_blocking=False)
         self._names = {health.OVERALL_HEALTH}
         self._watches = _Watches()
-        self._check_threads = ThreadPoolExecutor(_CHECK_THREADS, thread_name_prefix="health")
-        # One more than may stay, to refuse the rest.
-        self._watch_threads = ThreadPoolExecutor(MAX_WATCHES + 1, thread_name_prefix="health-watch")
+        self.admission = HealthAdmission()
+        # More than there are places, to refuse the rest. A thread is started only when there is a call for it.
+        self._check_threads = ThreadPoolExecutor(_CHECKS + _CHECKS_WAITING + _REFUSING, thread_name_prefix="health")
+        self._watch_threads = ThreadPoolExecutor(_WATCH_PLACES + _REFUSING, thread_name_prefix="health-watch")
         self.set_serving(False)
 
     def add_to(self, server: grpc.Server) -> None:
@@ -75,6 +87,32 @@ class Health:
             if not may_stay:
                 context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_WATCHES} clients watch already: use Check")
             yield from watcher
+
+
+class HealthAdmission(HandlerInterceptor):
+    """Gives each call of the health service its place before its request is read, and leaves room for other callers.
+
+    Else a client that begins calls and never sends their requests would keep a prober from its answer.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rooms = {_CHECK: Admission(_CHECKS, _CHECKS_WAITING), _WATCH: Admission(_WATCH_PLACES, 0)}
+
+    def make(self, method: str, handler: Handler) -> Handler:
+        """The handler, with a place to run in."""
+        room = self._rooms.get(method)
+        return handler if room is None else surrounded(handler, partial(self._place, room))
+
+    @contextmanager
+    def _place(self, room: Admission, context: grpc.ServicerContext) -> Iterator[grpc.ServicerContext]:
+        caller = next(iter(identities_of(told_by(context))), context.peer())
+        try:
+            # A room has one method: only the share of a caller counts.
+            with room.place(caller, caller, min(context.time_remaining(), _WAIT_SECONDS)):
+                yield context
+        except Overloaded as error:
+            context.abort_with_status(status.reply_to(error))
 
 
 class _Watcher(Protocol):

@@ -16,6 +16,7 @@ from core.rpc.decoding import DecodingInterceptor
 from core.rpc.interceptors import FailureInterceptor
 from core.rpc.observe import CallObserver, ObservingInterceptor
 from core.rpc.pools import WorkerPool
+from core.rpc.reading import ReadingInterceptor
 from core.rpc.reflection import Reflection
 from core.rpc.security import Security
 from core.rpc.tls import server_credentials
@@ -38,10 +39,11 @@ class ServerOptions:
     workers: handlers at once. waiting: calls that may wait for one of them; more are refused with RESOURCE_EXHAUSTED,
     as are all calls beyond `max_calls`, health included. max_message_bytes, max_metadata_bytes: of a request; a longer
     one is refused with RESOURCE_EXHAUSTED. longest_call: what a call without a deadline, or with an absurd one, is
-    given. max_streams: calls at once on one connection, fewer than there are threads; its client keeps the rest back.
-    max_connections: more are hung up on. handshake: until a connection speaks TLS and HTTP/2. connection_age,
-    connection_grace: an older connection takes no new calls, and is closed after the grace. ping_after, ping_timeout: a
-    silent client must answer a ping. ping_pause: a client that pings more often is hung up on.
+    given. request: until its client has sent the request, or the call is cancelled. max_streams: calls at once on one
+    connection, fewer than there are threads; its client keeps the rest back. max_connections: more are hung up on.
+    handshake: until a connection speaks TLS and HTTP/2. connection_age, connection_grace: an older connection takes no
+    new calls, and is closed after the grace. ping_after, ping_timeout: a silent client must answer a ping. ping_pause:
+    a client that pings more often is hung up on.
     reuse_port: let other processes share the port (the multi-process mode). reflection: tell clients of the services.
     """
 
@@ -51,6 +53,7 @@ class ServerOptions:
     max_message_bytes: int = 4 * 1024 * 1024
     max_metadata_bytes: int = 8 * 1024
     longest_call: float = 300.0
+    request: float = 10.0
     max_streams: int = 100
     max_connections: int = 2_000
     handshake: float = 10.0
@@ -94,6 +97,8 @@ class RpcServer:
         admission = Admission(self._options.workers, self._options.waiting)
         # A call that waits has a thread, so that a place is given by who calls and not by who came first.
         self._workers = WorkerPool(self._options.workers + self._options.waiting + _REFUSING, "rpc")
+        self.health = health.Health()
+        self._reading = ReadingInterceptor(clock, self._options.request)
         self._server = grpc.server(
             self._workers,
             interceptors=[
@@ -101,6 +106,8 @@ class RpcServer:
                 FailureInterceptor(log, clock, longest_call=self._options.longest_call),
                 *access,
                 AdmissionInterceptor(admission),
+                self.health.admission,
+                self._reading,
                 *interceptors,
                 DecodingInterceptor(),
             ],
@@ -109,7 +116,6 @@ class RpcServer:
         )
         self._reflection = Reflection()
         self._services: list[str] = []
-        self.health = health.Health()
         self.health.add_to(self._server)
 
     def add(self, register: Callable[[_Servicer, grpc.Server], None], servicer: _Servicer, service: str) -> None:
@@ -149,6 +155,7 @@ class RpcServer:
         """Serve, and say so."""
         if self._options.reflection:
             self._reflection.add_to(self._server, [*self._services, health.SERVICE_NAME])
+        self._reading.start()
         self._server.start()
         self.health.set_serving(True)
 
@@ -160,6 +167,7 @@ class RpcServer:
         self.health.shut_down()
         self._server.stop(grace).wait(grace + _LEAVE_SECONDS)
         self._workers.shutdown(wait=False)
+        self._reading.stop()
         self._reflection.close()
         self.health.close()
 
