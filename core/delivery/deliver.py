@@ -13,7 +13,7 @@ from core.outbox import breaker
 from core.outbox.breaker import BreakerChange
 from core.outbox.lease import Claim, ClaimedRow
 from core.outbox.policy import OutboxPolicy
-from core.outbox.record import GivenUp, Recorded, give_back, record
+from core.outbox.record import GivenUp, Recorded, give_back, hold, record
 from core.rules.codes import BreakerState
 from core.rules.outcome import Delivered, Outcome
 from core.store.database import Database
@@ -74,6 +74,8 @@ class Delivery:
         uncalled = [row for row in claim.rows if row.schedule_id not in answers.outcomes]
 
         def work(tx: Transaction) -> tuple[Recorded, BreakerChange | None, datetime]:
+            if uncalled:
+                hold(tx, claim.rows)
             recorded = record(tx, called, answers.outcomes, self._policy)
             back = give_back(tx, uncalled)
             recorded.given_back += back.given_back

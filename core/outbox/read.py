@@ -31,8 +31,15 @@ def schedule(tx: Transaction, platform_id: str, payment_code: str) -> Row | None
 
 
 def schedules(tx: Transaction, keys: Sequence[tuple[str, str]], *, lock: bool = False) -> list[Row]:
-    """The schedules of these payments, as far as there are any."""
-    return tx.by_keys(NotifySchedule, [NotifySchedule.platform_id, NotifySchedule.payment_code], keys, lock=lock)
+    """The schedules of these payments, as far as there are any.
+
+    With `lock`, they are locked in the order of their ids, as everything locks them.
+    """
+    own_keys = [NotifySchedule.platform_id, NotifySchedule.payment_code]
+    if not lock:
+        return tx.by_keys(NotifySchedule, own_keys, keys)
+    found = tx.by_keys(NotifySchedule, own_keys, keys, columns=[NotifySchedule.id])
+    return tx.by_keys(NotifySchedule, [NotifySchedule.id], [[row.id] for row in found], lock=True)
 
 
 def attempts(tx: Transaction, schedule_id: int) -> list[Row]:

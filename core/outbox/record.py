@@ -88,7 +88,12 @@ def record(
         else:
             failures[schedule_id] = outcome
     rows = {row.schedule_id: row for row in called}
-    written = [*_acknowledge(tx, rows, successes, recorded), *_fail(tx, rows, failures, policy, recorded)]
+    # All at once, and so in the order of their ids: another may wait for some of them, holding others.
+    current = _locked_rows(tx, list(outcomes))
+    written = [
+        *_acknowledge(tx, rows, successes, [row for row in current if row.id in successes], recorded),
+        *_fail(tx, rows, failures, _held(rows, [row for row in current if row.id in failures]), policy, recorded),
+    ]
     held = {row.id for row in written if row.claim_token == rows[row.id].lease.token}
     attempts = [(rows[row.id], outcomes[row.id]) for row in written]
     ledger.write(tx, [attempt for attempt in attempts if attempt[0].schedule_id in held])
@@ -97,10 +102,13 @@ def record(
 
 
 def _acknowledge(
-    tx: Transaction, claimed: Mapping[int, ClaimedRow], successes: Mapping[int, Delivered], recorded: Recorded
+    tx: Transaction,
+    claimed: Mapping[int, ClaimedRow],
+    successes: Mapping[int, Delivered],
+    current: Sequence[Row],
+    recorded: Recorded,
 ) -> list[Row]:
     """Acknowledge; the rows as they were. What was delivered is told of its payment, and to the order side as it is."""
-    current = _locked_rows(tx, list(successes))
     proven = [row for row in current if _proves(claimed[row.id], row)]
     _note_overtaken(tx, [row for row in proven if row.claim_token not in (None, claimed[row.id].lease.token)])
     for status in (ScheduleStatus.NOTIFYING, ScheduleStatus.FAILED):
@@ -162,11 +170,11 @@ def _fail(
     tx: Transaction,
     claimed: Mapping[int, ClaimedRow],
     failures: Mapping[int, TryAgain | Refused],
+    held: Sequence[Row],
     policy: OutboxPolicy,
     recorded: Recorded,
-) -> list[Row]:
+) -> Sequence[Row]:
     """Try again later or give up; the rows as they were. Those that somebody else has taken over stay as they are."""
-    held = held_rows(tx, [claimed[schedule_id] for schedule_id in failures])
     held_ids = {row.id for row in held}
     lost = [(claimed[schedule_id], outcome) for schedule_id, outcome in failures.items() if schedule_id not in held_ids]
     recorded.stale += len(lost) - ledger.written_before(tx, lost)
@@ -174,10 +182,19 @@ def _fail(
     return held
 
 
+def hold(tx: Transaction, rows: Sequence[ClaimedRow]) -> None:
+    """Lock the rows, before parts of them are worked on in turn."""
+    _locked_rows(tx, [row.schedule_id for row in rows])
+
+
 def held_rows(tx: Transaction, claimed: Sequence[ClaimedRow]) -> list[Row]:
     """Those of the rows that are still held under the token they were claimed with."""
-    tokens = {row.schedule_id: row.lease.token for row in claimed}
-    return [row for row in _locked_rows(tx, list(tokens)) if row.claim_token == tokens[row.id]]
+    by_id = {row.schedule_id: row for row in claimed}
+    return _held(by_id, _locked_rows(tx, list(by_id)))
+
+
+def _held(claimed: Mapping[int, ClaimedRow], current: Sequence[Row]) -> list[Row]:
+    return [row for row in current if row.claim_token == claimed[row.id].lease.token]
 
 
 def retry_or_give_up(tx: Transaction, failures: Sequence[Failure], policy: OutboxPolicy, recorded: Recorded) -> None:
