@@ -68,10 +68,11 @@ Values = Mapping[str, int | str | bytes]
 
 
 class Run(NamedTuple):
-    """One run of the command. peak_mib: the most memory it had."""
+    """One run of the command. cpu: seconds of it in all processes. peak_mib: the most memory the command had."""
 
     seconds: float
     peak_mib: float
+    cpu: float
 
 
 def main() -> None:
@@ -90,14 +91,17 @@ def main() -> None:
         addresses = (system.settings.payment_address, system.settings.order_address)
         runs = []
         for _ in range(asked.rounds):
-            runs.append(_reconcile(addresses, exit_code=1 if asked.lost else 0))
+            before = sum(system.cpu().values())
+            run = _reconcile(addresses, exit_code=1 if asked.lost else 0)
+            runs.append(run._replace(cpu=run.cpu + sum(system.cpu().values()) - before))
             print(_line(runs[-1], asked.payments))
-    whole = Run(median(run.seconds for run in runs), max(run.peak_mib for run in runs))
+    whole = Run(median(run.seconds for run in runs), max(run.peak_mib for run in runs), median(run.cpu for run in runs))
     print(f"{asked.payments:,} payments, {asked.lost:,} of them lost: median {_line(whole, asked.payments)}")
 
 
 def _line(run: Run, payments: int) -> str:
-    return f"{run.seconds:.1f} s, {payments / run.seconds:,.0f} payments/s, peak {run.peak_mib:.0f} MiB"
+    each = f"{run.cpu / payments * 1e6:.0f} µs of CPU each"
+    return f"{run.seconds:.1f} s, {payments / run.seconds:,.0f} payments/s, {each}, peak {run.peak_mib:.0f} MiB"
 
 
 def _fill_sqlite(urls: Urls, values: Values) -> None:
@@ -132,7 +136,7 @@ def _reconcile(addresses: Sequence[str], exit_code: int) -> Run:
     seconds = clock.monotonic() - start
     if os.waitstatus_to_exitcode(status) != exit_code:
         raise SystemExit(f"reconcile ended with {os.waitstatus_to_exitcode(status)}, not {exit_code}")
-    return Run(seconds, usage.ru_maxrss / _KIB_OF_MIB)
+    return Run(seconds, usage.ru_maxrss / _KIB_OF_MIB, usage.ru_utime + usage.ru_stime)
 
 
 if __name__ == "__main__":
