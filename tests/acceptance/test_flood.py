@@ -1,22 +1,18 @@
-"""A flood on one method, or of one caller: others are served, health answers, and the processes stop in order."""
+"""A flood on one method: others are served, health answers, and the processes stop in order."""
 
 import signal
-import threading
-from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 import pytest
 
 from tests.support.children import memory_of
+from tests.support.flood import flooding
 from tests.support.processes import IMPATIENT, System, eventually
 from tests.support.shop import Shop, numbers
 
 CONNECTIONS = 8
-CALLS_OF_A_CONNECTION = 60
 ENOUGH = 2_000
 REPORTS = numbers(40)
 HEALTH_BOUND = 5.0
@@ -33,58 +29,9 @@ def system(tmp_path: Path) -> Iterator[System]:
         yield system
 
 
-class Flood:
-    """Calls one method without a pause over many connections, a bounded number of calls at once."""
-
-    def __init__(self, address: str, method: str) -> None:
-        own = [("grpc.use_local_subchannel_pool", 1)]
-        self.ends: Counter[str] = Counter()
-        self._channels = [grpc.insecure_channel(address, own) for _ in range(CONNECTIONS)]
-        self._method = method
-        self._over = threading.Event()
-        self._changed = threading.Lock()
-        self._under_way: set[Any] = set()
-
-    def start(self) -> None:
-        """Keep every connection full."""
-        for channel in self._channels:
-            for _ in range(CALLS_OF_A_CONNECTION):
-                self._call(channel)
-
-    def end(self) -> None:
-        """Call no more."""
-        self._over.set()
-        for channel in self._channels:
-            channel.close()
-
-    def _call(self, channel: grpc.Channel) -> None:
-        if self._over.is_set():
-            return
-        method: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(self._method)
-        try:
-            call: Any = method.future(b"", timeout=20)
-        except ValueError:  # closed in this moment
-            return
-        with self._changed:
-            self._under_way.add(call)
-        call.add_done_callback(lambda done: self._ended(channel, done))
-
-    def _ended(self, channel: grpc.Channel, call: Any) -> None:
-        with self._changed:
-            self._under_way.discard(call)
-            self.ends[call.code().name] += 1
-        self._call(channel)
-
-
-@contextmanager
-def flooding(address: str, method: str) -> Iterator[Flood]:
-    flood = Flood(address, method)
-    try:
-        flood.start()
-        eventually(lambda: sum(flood.ends.values()) > CONNECTIONS)
-        yield flood
-    finally:
-        flood.end()
+def connections(address: str) -> list[grpc.Channel]:
+    own = [("grpc.use_local_subchannel_pool", 1)]
+    return [grpc.insecure_channel(address, own) for _ in range(CONNECTIONS)]
 
 
 @pytest.mark.timeout(180)
@@ -95,12 +42,12 @@ def test_a_flood_on_one_method_stops_neither_reports_nor_health_nor_the_stop(
     system.start()
     shop.create_orders(REPORTS)
     shop.create_payments(REPORTS)
-    with flooding(system.settings.payment_address, method) as flood:
+    with flooding(connections(system.settings.payment_address), method) as flood:
         for order_no in REPORTS:
             shop.report([order_no])
         assert system["payment-server"].serves(HEALTH_BOUND)
         eventually(lambda: shop.are_notified(REPORTS))
-        eventually(lambda: sum(flood.ends.values()) > ENOUGH)
+        eventually(lambda: flood.count > ENOUGH)
 
         assert memory_of(system["payment-server"]) < MOST_BYTES
         system["payment-server"].signal(signal.SIGTERM)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -43,6 +44,17 @@ class Secured:
     def channel_of_stranger(self, address: str) -> grpc.Channel:
         """The same, without a certificate."""
         return grpc.secure_channel(address, self._pki.credentials(), OWN_CONNECTION)
+
+    def context(self, name: str | None) -> ssl.SSLContext:
+        """For connections without gRPC, with the certificate of this name or none; whatever the server shows."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        context.set_alpn_protocols(["h2"])
+        if name is not None:
+            files = self._settings_of(name, self._issued[name])
+            context.load_cert_chain(files["tls_certificate"], files["tls_key"])
+        return context
 
     @contextmanager
     def shop(self, settings: Settings, name: str) -> Iterator[Shop]:

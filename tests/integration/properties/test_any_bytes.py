@@ -1,7 +1,6 @@
 """Any bytes into every RPC: an answer with a clear code, no internal word, and bad input changes nothing (SPEC 9)."""
 
 from random import Random
-from typing import Any
 
 import grpc
 import pytest
@@ -10,8 +9,8 @@ from core.store.database import Database
 from paylatch.order.v1 import order_service_pb2
 from tests.integration.order_server.order_side import AMOUNT_MISMATCH, VOUCHER, OrderSide, StartOrderSide, item
 from tests.integration.payment_server.payment_side import FAILED, PaymentSide, StartPaymentSide
-from tests.integration.properties.rpcs import Rpc, rows_of, rpcs_of
 from tests.support.fuzz import GARBAGE, Fuzz
+from tests.support.rpcs import LIKELY, Rpc, rows_of, rpcs_of
 
 QUICK, THOROUGH = 12, 400
 """Requests for each RPC."""
@@ -43,30 +42,6 @@ def payment_side(start_payment_side: StartPaymentSide) -> PaymentSide:
     side.report(payment_code="P-2")
     side.report(FAILED, payment_code="P-3")
     return side
-
-
-LIKELY: dict[str, Any] = {
-    "platform_id": ["alipay"],
-    "payment_code": ["P-1", "P-2", "P-3", "P-4", "P-9"],
-    "order_no": ["O-1", "O-2", "O-3", "O-9"],
-    "amount_minor": [1_000, 999],
-    "currency_code": ["USD", "EUR"],
-    "operator": ["alice"],
-    "reason": ["as the test wants it"],
-    "description": ["as the test wants it"],
-    "sku": ["book", "gift"],
-    "quantity": [1, 2],
-    "on_hand": [0, 5],
-    "name": ["take_inventory"],
-    "notify_url": ["grpc://127.0.0.1:1"],
-    "trade_no": ["T-1"],
-    "page_size": [0, 1, 1_000],
-    "page_token": [""],
-    "limit": [1, 1_000],
-    "seconds": [0, 1_700_000_000],
-    "nanos": [0, 999_999_999],
-    "service": ["", "paylatch.order.v1.OrderService"],
-}
 
 
 @pytest.mark.any_backend

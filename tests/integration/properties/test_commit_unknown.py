@@ -13,9 +13,9 @@ from core.rpc.status import reason_of
 from core.store.database import MAX_TRIES, Database
 from tests.integration.order_server.order_side import StartOrderSide
 from tests.integration.payment_server.payment_side import StartPaymentSide
-from tests.integration.properties.rpcs import Rpc, rpcs_of
 from tests.integration.properties.writes import Rows, order_calls, payment_calls
 from tests.support.commits import DURABLE, LOST, Commit, commits
+from tests.support.rpcs import Rpc, rpcs_of
 
 HANDLERS = "rpc"
 """How the names of the threads begin that serve calls."""

@@ -21,10 +21,10 @@ from order_server.compose import compose as compose_order_server
 from paylatch.order.v1 import order_notify_service_pb2, order_service_pb2
 from paylatch.payment.v1 import notify_schedule_service_pb2, payment_service_pb2
 from payment_server.compose import compose as compose_payment_server
-from tests.integration.properties.rpcs import NOT_SERVED, Rpc
 from tests.support.databases import SqliteBackend
 from tests.support.logs import Log
 from tests.support.pki import Pki
+from tests.support.rpcs import NOT_SERVED, Rpc
 
 PAYMENT = "paylatch.payment.v1.PaymentService"
 SCHEDULES = "paylatch.payment.v1.NotifyScheduleService"

@@ -12,6 +12,7 @@ import pytest
 
 from core.rpc.server import ServerOptions
 from tests.integration.rpc.conftest import OWN_CONNECTION, SERVICE, Serve, Server
+from tests.support.flood import half_sent
 from tests.support.waiting import wait_until
 
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -204,21 +205,9 @@ def test_a_client_that_pings_as_ours_do_is_not(serve: Serve) -> None:
 
 
 @contextmanager
-def half_sent(server: Server, path: str, count: int) -> Iterator[list[Any]]:
-    """Calls of a client that begins them, and never sends their requests."""
-    never = threading.Event()
-
-    def requests() -> Iterator[bytes]:
-        never.wait()
-        yield from ()
-
-    with grpc.insecure_channel(server.address, OWN_CONNECTION) as client:
-        call: grpc.StreamUnaryMultiCallable[bytes, bytes] = client.stream_unary(path)
-        calls = [call.future(requests(), timeout=60) for _ in range(count)]
-        try:
-            yield calls
-        finally:
-            never.set()
+def half_sent_to(server: Server, path: str, count: int) -> Iterator[list[Any]]:
+    with grpc.insecure_channel(server.address, OWN_CONNECTION) as client, half_sent(client, path, count) as calls:
+        yield calls
 
 
 def any_done(calls: list[Any]) -> bool:
@@ -227,13 +216,13 @@ def any_done(calls: list[Any]) -> bool:
 
 def test_a_call_whose_request_is_not_sent_is_cancelled(serve: Serve) -> None:
     server = serve(ServerOptions(request=0.3), Echo=echo)
-    with half_sent(server, f"/{SERVICE}/Echo", 1) as (call,):
+    with half_sent_to(server, f"/{SERVICE}/Echo", 1) as (call,):
         assert call.exception(timeout=BOUND).code() is grpc.StatusCode.CANCELLED
 
 
 def test_calls_whose_requests_are_not_sent_keep_nobody_else_out(serve: Serve) -> None:
     server = serve(ServerOptions(workers=8, waiting=8, request=60.0), Echo=echo, Other=echo)
-    with half_sent(server, f"/{SERVICE}/Echo", 60) as calls:
+    with half_sent_to(server, f"/{SERVICE}/Echo", 60) as calls:
         wait_until(lambda: sum(call.done() for call in calls) == 60 - 7 - 8)
         assert {call.code() for call in calls if call.done()} == {EXHAUSTED}
 
@@ -249,7 +238,7 @@ def test_health_answers_beside_clients_that_begin_calls_of_it_and_send_nothing(
     with ExitStack() as abuse:
         for _ in range(clients):
             wait_until(
-                partial(any_done, abuse.enter_context(half_sent(server, f"/grpc.health.v1.Health/{method}", 60)))
+                partial(any_done, abuse.enter_context(half_sent_to(server, f"/grpc.health.v1.Health/{method}", 60)))
             )
 
         check: grpc.UnaryUnaryMultiCallable[bytes, bytes] = server.channel.unary_unary("/grpc.health.v1.Health/Check")

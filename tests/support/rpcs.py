@@ -1,6 +1,6 @@
 """Every RPC of a running server, as its reflection tells; and what any answer of one must be like."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +46,30 @@ _ONLY: Mapping[str, str] = {
     "notify_schedule": "id, payment_id, platform_id, payment_code, order_no, notify_url, notify_content, give_up_time, "
     "notify_status, handled_time, handled_by, handled_reason"
 }
+
+LIKELY: Mapping[str, Sequence[Any]] = {
+    "platform_id": ["alipay"],
+    "payment_code": ["P-1", "P-2", "P-3", "P-4", "P-9"],
+    "order_no": ["O-1", "O-2", "O-3", "O-9"],
+    "amount_minor": [1_000, 999],
+    "currency_code": ["USD", "EUR"],
+    "operator": ["alice"],
+    "reason": ["as the test wants it"],
+    "description": ["as the test wants it"],
+    "sku": ["book", "gift"],
+    "quantity": [1, 2],
+    "on_hand": [0, 5],
+    "name": ["take_inventory"],
+    "notify_url": ["grpc://127.0.0.1:1"],
+    "trade_no": ["T-1"],
+    "page_size": [0, 1, 1_000],
+    "page_token": [""],
+    "limit": [1, 1_000],
+    "seconds": [0, 1_700_000_000],
+    "nanos": [0, 999_999_999],
+    "service": ["", "paylatch.order.v1.OrderService"],
+}
+"""Values that mean something to the servers, by field name."""
 
 # In the contract of grpc's health service, but not in its Python library.
 NOT_SERVED = frozenset({"/grpc.health.v1.Health/List"})
