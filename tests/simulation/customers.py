@@ -254,6 +254,16 @@ class Operator(Person):
         answer = self.try_to(lambda: self.schedules().AbandonNotifySchedules(request, timeout=PATIENCE))
         return answer.changed_count if answer is not None else 0
 
+    def pause(self, target: str) -> None:
+        """Have nothing sent to a target, if that is possible."""
+        request = schedule_pb.PauseNotifyTargetRequest(notify_url=target, **WHO)
+        self.try_to(lambda: self.schedules().PauseNotifyTarget(request, timeout=PATIENCE))
+
+    def resume(self, target: str) -> None:
+        """Have a target sent to again, if it is paused."""
+        request = schedule_pb.ResumeNotifyTargetRequest(notify_url=target, **WHO)
+        self.try_to(lambda: self.schedules().ResumeNotifyTarget(request, timeout=PATIENCE))
+
     def requeue_failed(self) -> int:
         """Requeue what was given up."""
         keys = [row.key for row in self.world.watch.payment.schedules.values() if row.status == 2]

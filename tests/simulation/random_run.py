@@ -117,6 +117,8 @@ class _Run:
                     self._world.later(self._random.uniform(0, TROUBLE), act)
         for _ in range(self._random.randint(0, 4)):
             self._operator.begin(self._operate, self._random.uniform(1, TROUBLE))
+        for _ in range(self._random.choice((0, 0, 1, 2))):
+            self._operator.begin(self._pause, self._random.uniform(1, TROUBLE))
         self._turns.run(self._trouble_until)
 
     def heal(self) -> tuple[float, float]:
@@ -128,6 +130,8 @@ class _Run:
             self._restart_after_the_alarm()
         began, promised = self._turns.now, self._promise()
         while not (self._customers.busy == self._operator.busy == 0 and is_settled(world.watch)):
+            if self._resume():
+                began, promised = self._turns.now, self._promise()
             require(self._turns.now - began <= promised, "healing", self._open(), "after", promised)
             self._turns.run(self._turns.now + STEP)
         return self._turns.now - began, promised
@@ -135,6 +139,7 @@ class _Run:
     def look_after(self) -> None:
         """Requeue what was given up for lack of an answer; then everything is delivered, or refused for good."""
         for _ in range(3):
+            self._resume()
             keys = [
                 row.key
                 for row in self._world.watch.payment.schedules.values()
@@ -270,7 +275,26 @@ class _Run:
                 operator.retry_follow_up(*random.choice(watch.order.follow_ups)[:3])
                 self._world.counts["operator: follow-up"] += 1
 
+    def _pause(self) -> None:
+        """Pause a target, and perhaps end that again; what is left paused is resumed at the end of the trouble."""
+        target = self._random.choice(self._world.targets)
+        self._operator.pause(target)
+        self._world.counts["operator: pause"] += target in self._world.watch.payment.paused
+        if self._random.random() < 0.5:
+            self._turns.pause(self._random.uniform(1, 6))
+            self._operator.resume(target)
+
     # Healing
+
+    def _resume(self) -> bool:
+        """End every pause, also of a call that comes late; whether there was any."""
+        paused = self._world.watch.payment.paused
+        for target in sorted(paused):
+            while target in self._world.watch.payment.paused:
+                self._operator.begin(lambda target=target: self._operator.resume(target))  # type: ignore[misc]
+                while self._operator.busy:
+                    self._turns.run(self._turns.now + STEP)
+        return bool(paused)
 
     def _restart_after_the_alarm(self) -> None:
         """A clock that jumped stops expiry until somebody has looked, and has restarted the scheduler."""

@@ -113,6 +113,7 @@ class PaymentSide:
     schedules: Mapping[int, ScheduleRow] = field(default_factory=dict)
     attempts: Mapping[tuple[int, int], tuple[int, str, str]] = field(default_factory=dict)
     actions: frozenset[tuple[str, str, str, str]] = frozenset()
+    paused: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -202,12 +203,14 @@ class Watch:
         results = self._rows("payment", "SELECT payment_id, notify_status, disposition FROM payment_result")
         attempts = self._rows("payment", "SELECT schedule_id, number, code, message, made_by FROM notify_attempt")
         actions = self._rows("payment", "SELECT action_id, action, platform_id, payment_code FROM operator_action")
+        paused = self._rows("payment", "SELECT notify_url FROM notify_target WHERE paused_time IS NOT NULL")
         return PaymentSide(
             {row[0]: PaymentRow(*row) for row in payments},
             {row[0]: (row[1], row[2]) for row in results},
             {row[0]: ScheduleRow(*row) for row in schedules},
             {(row[0], row[1]): (row[2], row[3], row[4]) for row in attempts},
             frozenset(actions),
+            frozenset(url for (url,) in paused),
         )
 
     def _read_order(self) -> OrderSide:
@@ -281,6 +284,7 @@ class Watch:
             old = before.schedules.get(row.id)
             if row.token is not None and (old is None or old.token != row.token):
                 require(row.next_time > self._now(), "claims", row, "has a lease that is over")
+                require(row.notify_url not in before.paused, "claims", row, "was claimed while its target was paused")
                 self._called.discard((row.claimed_by or "", row.key))  # nothing was called under this claim yet
             self._check_schedule(row, numbers[row.id])
             if old is not None and old != row:
