@@ -92,7 +92,9 @@ def half_sent(channel: grpc.Channel, path: str, count: int) -> Iterator[list[Any
         yield from ()
 
     call: grpc.StreamUnaryMultiCallable[bytes, bytes] = channel.stream_unary(path)
+    # Held here: a call that nobody holds is cancelled.
+    calls = [call.future(requests(), timeout=60) for _ in range(count)]
     try:
-        yield [call.future(requests(), timeout=60) for _ in range(count)]
+        yield calls
     finally:
         never.set()
