@@ -39,7 +39,7 @@ test: $(VENV)/.dev ## Run the tests, but for the slow ones, on SQLite and Postgr
 
 .PHONY: test-slow
 test-slow: $(VENV)/.dev ## Run the slow tests
-	$(BIN)/pytest -n auto -m slow $(ARGS)
+	$(BIN)/pytest -n auto --maxschedchunk 1 -m slow $(ARGS)
 
 .PHONY: simulate
 simulate: $(VENV)/.dev ## Simulate SEEDS=1000 runs with faults on all cores, or show SEED=n line by line

@@ -1,4 +1,5 @@
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import cache
@@ -38,8 +39,21 @@ def clock() -> TestClock:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What any backend will do for runs on the first one only."""
+    """What any backend will do for runs on the first one only. What may take longest begins first."""
     items[:] = [item for item in items if not item.get_closest_marker("any_backend") or _is_of_first_backend(item)]
+    items[:] = _longest_first(items)
+
+
+def _longest_first(items: list[pytest.Item]) -> list[pytest.Item]:
+    """Else one core works alone on a long test at the end. Those without a bound of their own stay in their order."""
+    of_directory: Counter[Path] = Counter()
+    ranks = {}
+    for item in items:
+        bound = item.get_closest_marker("timeout")
+        # Those that start processes stand between those that compute.
+        of_directory[item.path.parent] += bound is not None
+        ranks[item] = (-bound.args[0], of_directory[item.path.parent]) if bound else (0, 0)
+    return sorted(items, key=ranks.__getitem__)
 
 
 def _is_of_first_backend(item: pytest.Item) -> bool:

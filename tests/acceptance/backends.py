@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.support.databases import ASKED_FOR
+from tests.support.databases import ASKED_FOR, SERVERS
 
-on_servers = pytest.mark.parametrize("backend", [name for name in ASKED_FOR if name != "sqlite"], indirect=True)
+on_servers = pytest.mark.parametrize("backend", SERVERS, indirect=True)
 """On every server that is asked for."""
 
 on_all = pytest.mark.parametrize(

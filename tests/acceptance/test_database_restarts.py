@@ -23,7 +23,7 @@ def system(tmp_path: Path, own_postgresql: OwnPostgreSql) -> Iterator[System]:
 
 
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(("crashes", "seconds_between"), [(2, 1.0), pytest.param(20, 3.0, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("crashes", "seconds_between"), [(2, 1.0), pytest.param(10, 3.0, marks=pytest.mark.slow)])
 def test_a_database_that_crashes_every_few_seconds_loses_nothing_and_needs_nobody(
     system: System, own_postgresql: OwnPostgreSql, crashes: int, seconds_between: float
 ) -> None:

@@ -14,7 +14,6 @@ from grpc_status import rpc_status
 
 from core.store.database import Database
 from core.store.migrate import HISTORY
-from tests.support.databases import run_sql
 
 DEADLINE = 20.0
 _STREAM_DEADLINE = 0.3
@@ -151,11 +150,24 @@ def rpcs_of(channel: grpc.Channel) -> list[Rpc]:
     return [rpc for rpc in rpcs if rpc.path not in NOT_SERVED]
 
 
-def rows_of(database: Database) -> dict[str, list[Any]]:
-    """All rows of all tables, but for what the sender of notifications changes by itself."""
-    with database.connected() as pool:
-        tables = sorted({*pool.get_tables()} - {HISTORY, "sqlite_sequence"} - _SENDERS_TABLES)
-    return {table: run_sql(database, f'SELECT {_ONLY.get(table, "*")} FROM "{table}" ORDER BY id') for table in tables}
+class Rows:
+    """All rows of all tables, but for what the sender of notifications changes by itself. last: as read last."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.connected() as pool:
+            tables = sorted({*pool.get_tables()} - {HISTORY, "sqlite_sequence"} - _SENDERS_TABLES)
+        self._queries = {table: f'SELECT {_ONLY.get(table, "*")} FROM "{table}" ORDER BY id' for table in tables}
+        self.last = self._read()
+
+    def have_changed(self) -> bool:
+        """Whether they are not what they were when they were read last."""
+        before, self.last = self.last, self._read()
+        return self.last != before
+
+    def _read(self) -> dict[str, list[Any]]:
+        with self._database.connected() as pool:
+            return {table: list(pool.execute_sql(query).fetchall()) for table, query in self._queries.items()}
 
 
 def _item_errors(messages: Iterable[Message]) -> list[tuple[grpc.StatusCode, str]]:

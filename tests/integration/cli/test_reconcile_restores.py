@@ -17,6 +17,7 @@ from core.store.migrate import Schema
 from tests.integration.cli.both_servers import BothServers
 from tests.integration.cli.proposed_calls import follow
 from tests.support.clock import TestClock
+from tests.support.databases import SERVERS
 
 A_WHILE = timedelta(minutes=10)
 
@@ -230,8 +231,9 @@ def test_each_kind_is_named_and_mended_as_proposed(both: BothServers, clock: Tes
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("backend", SERVERS, indirect=True)
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_each_kind_is_named_and_mended_as_proposed_on_every_backend(
+def test_each_kind_is_named_and_mended_as_proposed_on_the_servers_too(
     both: BothServers, clock: TestClock, name: str
 ) -> None:
     _play(both, clock, name)
