@@ -12,6 +12,9 @@ from paylatch.payment.v1 import payment_enums_pb2, payment_service_pb2, payment_
 
 DEADLINE = 60.0
 
+Call = Callable[[payment_service_pb2_grpc.PaymentServiceStub, Sequence[int]], None]
+"""Reports the payments of these numbers."""
+
 
 def report_of(number: int) -> payment_service_pb2.ReportPaymentResultRequest:
     """The report that the payment of this number succeeded."""
@@ -42,7 +45,7 @@ def report_batch(stub: payment_service_pb2_grpc.PaymentServiceStub, numbers: Seq
 def rate_of(
     address: str,
     shares: Sequence[Sequence[Sequence[int]]],
-    call: Callable[[payment_service_pb2_grpc.PaymentServiceStub, Sequence[int]], None],
+    call: Call,
 ) -> float:
     """Payments a second, if each caller calls with the parts of its share, one after the other, all at once."""
 

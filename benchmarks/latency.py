@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import quantiles
+from typing import NamedTuple
 
 import grpc
 
@@ -27,8 +28,15 @@ _LOOK_SECONDS = 0.001
 _LOOK_AT_BACKLOG = 20
 
 
-def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: Mapping[str, str]) -> Sequence[float]:
-    """Milliseconds from report to paid, of each payment; with a `backlog`, of those reported while it lasts."""
+class Latency(NamedTuple):
+    """Milliseconds from a report to its answer, and until its order is paid."""
+
+    answered: float
+    paid: float
+
+
+def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: Mapping[str, str]) -> Sequence[Latency]:
+    """Of each payment, one reported after the other; with a `backlog`, of those reported while it lasts."""
     fresh, old = range(1, reports + 1), range(reports + 1, reports + backlog + 1)
     with fresh_databases(engine) as urls, System(urls, **overrides) as system:
         target = system.settings.notify_targets[0]
@@ -39,7 +47,7 @@ def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: 
         system.start("order-server", "payment-server", "scheduler")
         with grpc.insecure_channel(system.settings.payment_address) as channel, _paid(urls.order) as is_paid:
             payments = payment_service_pb2_grpc.PaymentServiceStub(channel)
-            measured: list[float] = []
+            measured: list[Latency] = []
             for number in fresh:
                 if backlog and number % _LOOK_AT_BACKLOG == 0 and not is_left(urls):
                     break
@@ -50,12 +58,13 @@ def latencies(engine: str, reports: int, pause: float, backlog: int, overrides: 
 
 def _latency(
     payments: payment_service_pb2_grpc.PaymentServiceStub, is_paid: Callable[[int], bool], number: int
-) -> float:
+) -> Latency:
     began = time.monotonic()
     payments.ReportPaymentResult(report_of(number), timeout=DEADLINE)
+    answered = time.monotonic()
     while not is_paid(number):
         threading.Event().wait(_LOOK_SECONDS)
-    return (time.monotonic() - began) * 1_000
+    return Latency((answered - began) * 1_000, (time.monotonic() - began) * 1_000)
 
 
 @contextmanager
@@ -77,8 +86,9 @@ def main() -> None:
     options = parser.parse_args()
     overrides = dict(setting.split("=", 1) for setting in options.set)
     taken = latencies(options.engine, options.reports, options.pause, options.backlog, overrides)
-    cuts = quantiles(taken, n=100)
-    print(f"p50 {cuts[49]:.1f} ms, p90 {cuts[89]:.1f} ms, p99 {cuts[98]:.1f} ms, worst {max(taken):.1f} ms")
+    for what, each in zip(Latency._fields, zip(*taken, strict=True), strict=True):
+        cuts = quantiles(each, n=100)
+        print(f"{what}: p50 {cuts[49]:.1f} ms, p90 {cuts[89]:.1f} ms, p99 {cuts[98]:.1f} ms, worst {max(each):.1f} ms")
 
 
 if __name__ == "__main__":

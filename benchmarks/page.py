@@ -63,15 +63,22 @@ _REPORTS = """\
 
 `ReportPaymentResult` by 32 callers with one call at a time each, first attempts being sent meanwhile. "One
 transaction each" is the same server without groups; "bare echo" is a server that only answers, with as many threads.
-In batches: `BatchReportPaymentResults` of 500, two callers. Single reports are limited by what a gRPC call costs in
-Python, and by the caller, who shares the cores; batches by the three rows that each payment writes.
+In batches: `BatchReportPaymentResults` of 500, two callers.
+
+**What limits it.** CPU again. A report that is answered is on its way: while reports come, their first attempts are
+sent, taken down by the order server and acknowledged, on the same two cores. An echo does nothing of that, so what it
+is beside is a payment's whole way to its order, not its first transaction alone. The callers, too, share the cores.
 """
 _LATENCY = """\
 ## From reported to paid
 
-One caller reports a payment, asks for its order until it is paid, pauses 20 ms. "During a drain" does the same while
-the scheduler drains old rows through the same order server. Limited by two commits on the way (payment side, order
-side), two calls, and whoever else wants the cores; asking takes part of the time.
+One caller reports a payment, looks into the order database until its order is paid, pauses 20 ms. "During a drain"
+does the same while the scheduler drains old rows through the same order server.
+
+**What limits it.** The way is a call, a transaction on the payment side, a second call, and a transaction on the order
+side: two durable commits (below, under "what nothing here gets past"), and before each some eight statements, each a
+round trip. SQLite is a library: what PostgreSQL takes longer is those round trips. Up to the report's answer is one
+half of the way.
 """
 _GROWTH = """\
 ## With finished rows in the tables
@@ -132,7 +139,7 @@ def page(run: dict[str, Any]) -> str:
         _rates(measured.get("drain", {}), beside=POSTGRESQL),
         _settings(run),
         _DRAIN_LIMITS,
-        _cpu(run),
+        _cpu(run, "drain", "CPU a notification", [POSTGRESQL]),
         _BATCH_SIZE,
         _chart(run, "batch-size.svg", "Throughput by batch size"),
         _rates(measured.get("batch size", {})),
@@ -141,9 +148,10 @@ def page(run: dict[str, Any]) -> str:
         _REPORTS,
         _chart(run, "reports.svg", "Payments a second"),
         _rates(measured.get("reports", {}), beside="bare echo"),
+        _cpu(run, "reports", "CPU a payment", list(measured.get("reports", {}))),
         _LATENCY,
         _chart(run, "latency.svg", "Latency in milliseconds"),
-        _figures(measured.get("latency", {}), ("p50", "p90", "p99", "worst"), " ms"),
+        _figures(measured.get("latency", {}), ("p50", "p90", "p99", "worst", "answered, p50"), " ms"),
         _GROWTH,
         _chart(run, "growth.svg", "Throughput by finished rows"),
         _rates(measured.get("growth", {}), beside="0"),
@@ -192,6 +200,8 @@ def charts(run: dict[str, Any]) -> Mapping[str, str]:
     return drawn
 
 
+_CPU = "cpu of "
+
 _OURS = {"drain": "paylatch", "reports": "grouped"}
 """Which bars stand out."""
 
@@ -225,14 +235,25 @@ def _shown(settings: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
-def _cpu(run: dict[str, Any]) -> str:
-    figures = run["measurements"].get("drain", {}).get(POSTGRESQL, {}).get("median", {})
-    rows = [
-        (name.removeprefix("cpu of "), f"{value:.0f} µs")
-        for name, value in figures.items()
-        if name.startswith("cpu of ")
-    ]
-    return _lines_of(("CPU a notification of paylatch's drain", ""), rows) if rows else ""
+def _cpu(run: dict[str, Any], measurement: str, what: str, variants: Sequence[str]) -> str:
+    """Which process took how much CPU: the profile of a figure that CPU limits."""
+    measured = run["measurements"].get(measurement, {})
+    taken = {
+        variant: {
+            name.removeprefix(_CPU): value
+            for name, value in measured.get(variant, {}).get("median", {}).items()
+            if name.startswith(_CPU)
+        }
+        for variant in variants
+    }
+    names = list(dict.fromkeys(name for of_variant in taken.values() for name in of_variant))
+    rows = [(name, *(_microseconds(of_variant, name) for of_variant in taken.values())) for name in names]
+    rows.append(("all of them", *(f"{sum(of_variant.values()):.0f} µs" for of_variant in taken.values())))
+    return _lines_of((what, *variants), rows) if names else ""
+
+
+def _microseconds(taken: Mapping[str, float], name: str) -> str:
+    return f"{taken[name]:.0f} µs" if name in taken else ""
 
 
 def _rates(results: Mapping[str, Any], beside: str = "") -> str:

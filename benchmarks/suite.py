@@ -6,14 +6,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
-from statistics import quantiles
+from statistics import median, quantiles
 from typing import Any
 
 from benchmarks import ceilings, report
 from benchmarks.backlog import backlog_requests
 from benchmarks.drain import Drained, drain, drain_in
 from benchmarks.growth import write_finished
-from benchmarks.latency import latencies
+from benchmarks.latency import Latency, latencies
 from benchmarks.measurement import Figures, Measurement, Variant
 from benchmarks.peers import drain as peers
 from benchmarks.start import start_times
@@ -152,7 +152,7 @@ class Suite:
 
     def _reports(self) -> Measurement:
         variants = [
-            Variant(name, _rate(partial(measure, "postgresql", self.scale.reports, {})))
+            Variant(name, _reported(partial(measure, "postgresql", self.scale.reports, {})))
             for name, measure in report.VARIANTS.items()
         ]
         return Measurement("reports", variants, self.scale.rounds)
@@ -228,19 +228,39 @@ def _drained(overrides: Mapping[str, str], rows: int, schedulers: int = 1) -> Ca
 
 
 def _figures(drained: Drained) -> Figures:
-    cpu = {f"cpu of {name}": taken for name, taken in drained.cpu.items()}
     memory = {f"MiB of {name}": taken for name, taken in drained.memory.items()}
     return {
         "rate": drained.rate,
-        **cpu,
+        **_cpu(drained.cpu),
         **memory,
         "memory over time": [round(each, 1) for each in drained.memory_over_time],
     }
 
 
-def _quantiles(taken: Sequence[float]) -> Figures:
-    cuts = quantiles(taken, n=100, method="inclusive")
-    return {"p50": cuts[49], "p90": cuts[89], "p99": cuts[98], "worst": max(taken), "count": len(taken)}
+def _quantiles(taken: Sequence[Latency]) -> Figures:
+    paid = [each.paid for each in taken]
+    cuts = quantiles(paid, n=100, method="inclusive")
+    answered = median(each.answered for each in taken)
+    return {
+        "p50": cuts[49],
+        "p90": cuts[89],
+        "p99": cuts[98],
+        "worst": max(paid),
+        "answered, p50": answered,
+        "count": len(taken),
+    }
+
+
+def _reported(run: Callable[[], report.Reported]) -> Callable[[], Figures]:
+    def measure() -> Figures:
+        reported = run()
+        return {"rate": reported.rate, **_cpu(reported.cpu)}
+
+    return measure
+
+
+def _cpu(taken: Mapping[str, float]) -> Mapping[str, float]:
+    return {f"cpu of {name}": each for name, each in taken.items()}
 
 
 def _rate(run: Callable[[], float]) -> Callable[[], Figures]:

@@ -31,7 +31,7 @@ MUTATIONS: Sequence[Mutation] = (
         "drop the token check",
         "a worker that woke up too late overwrites what another one holds",
         "core/outbox/record.py",
-        "if row.claim_token == tokens[row.id]]",
+        "if row.claim_token == claimed[row.id].lease.token]",
         "if row.claim_token is not None]",
     ),
     _one(

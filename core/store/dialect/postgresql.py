@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 
 import psycopg
 from peewee import Field, PostgresqlDatabase, Psycopg3Adapter
@@ -96,12 +96,27 @@ _UNAVAILABLE = (
 )
 
 
+_OVER_ARRAYS = "unnest("
+"""Says of a statement that the rows it is about are told by their keys."""
+
 # A role, a database or a URL may have it off. What is stronger, or concerns standbys, is the operator's choice.
 _DURABLE = "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'"
 
 
 # As the URL, the role or the database may have set it; in milliseconds, 0 for none.
 _STATEMENT_BOUND = "SELECT setting::integer FROM pg_settings WHERE name = 'statement_timeout'"
+
+
+class _Cursor(psycopg.Cursor[Any]):
+    """Keeps the statements over arrays prepared: they are few, and each has the one plan there is, through its keys.
+
+    What seeks rows by what they are, not by their keys, is planned anew each time: a plan that was made for an empty
+    table must not outlive it.
+    """
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
+        """Run one statement."""
+        return super().execute(query, params, **{"prepare": _OVER_ARRAYS in query, **options})
 
 
 class _Connection(psycopg.Connection[Any]):
@@ -121,7 +136,7 @@ class _Connection(psycopg.Connection[Any]):
 
 class _Adapter(Psycopg3Adapter):
     def connect(self, db: Any, **params: Any) -> _Connection:
-        return _Connection.connect(dbname=db.database, **params)
+        return _Connection.connect(dbname=db.database, cursor_factory=_Cursor, **params)
 
 
 class _Server(PostgresqlDatabase):
@@ -178,8 +193,6 @@ class PostgreSql:
             autoconnect=False,
             field_types=_SCHEMA,
             prefer_psycopg3=True,
-            # Statements vary with the batch, and a plan made for an empty table must not outlive it.
-            prepare_threshold=None,
             **parameters,
         )
 
@@ -260,7 +273,7 @@ class PostgreSql:
     def _own(self, rows: Rows) -> tuple[str, list[Any]]:
         """The own values of the rows as a table of a statement, and its parameters."""
         arrays = ", ".join(f"%s::{self._element_type(field)}[]" for field in rows.own_fields)
-        return f"unnest({arrays}) AS own({names(rows.own_fields)})", [_array(values) for _, values in rows.own]
+        return f"{_OVER_ARRAYS}{arrays}) AS own({names(rows.own_fields)})", [_array(values) for _, values in rows.own]
 
     def _element_type(self, field: Field[Any]) -> str:
         return _ELEMENT_TYPES[field.field_type]

@@ -175,3 +175,15 @@ def _in_a_thread(work: Any) -> None:
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
+
+
+@pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
+def test_only_statements_over_keys_are_kept_prepared(database: Database) -> None:
+    def work(tx: Transaction) -> list[str]:
+        tx.insert(Parcel, [packed("P-1")])
+        for _ in range(10):
+            tx.rows(Parcel.select().where(Parcel.note == "due"))
+        return [text for (text,) in database.pool.execute_sql("SELECT statement FROM pg_prepared_statements")]
+
+    (prepared,) = database.transact(work)
+    assert prepared.startswith("INSERT INTO")
