@@ -45,6 +45,10 @@ test-slow: $(VENV)/.dev ## Run the slow tests
 simulate: $(VENV)/.dev ## Simulate SEEDS=1000 runs with faults on all cores, or show SEED=n line by line
 	$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),$(if $(SEEDS),--seeds $(SEEDS))) $(ARGS)
 
+.PHONY: boundaries
+boundaries: $(VENV)/.dev ## Simulate every fault at every boundary of every scenario, on all cores
+	$(BIN)/python -m tests.simulation --boundaries
+
 .PHONY: faults
 faults: $(VENV)/.dev ## Make every fault happen to real processes, on all backends, and print one table (as root)
 	GRPC_VERBOSITY=ERROR $(BIN)/python -m tests.faults $(ARGS)

@@ -1,17 +1,20 @@
-"""`make simulate`: many seeds and a table, or one seed line by line.
+"""`make simulate`: many seeds and a table, or one seed line by line. `make boundaries`: every fault at every boundary.
 
 python -m tests.simulation --seeds 10000
 python -m tests.simulation --seed 42
+python -m tests.simulation --boundaries
 """
 
 import argparse
 import sys
 import traceback
+from collections import Counter
 
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from tests.simulation import every_boundary
 from tests.simulation.campaign import Campaign, on_every_core
 from tests.simulation.faults import every_fault
 from tests.simulation.random_run import run_seed
@@ -27,7 +30,10 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1_000, help="how many seeds to run (default: %(default)s)")
     parser.add_argument("--first", type=int, default=1, help="the first of them (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="run this one only, and show what happens")
+    parser.add_argument("--boundaries", action="store_true", help="every fault at every boundary, instead of seeds")
     arguments = parser.parse_args()
+    if arguments.boundaries:
+        return _cross()
     if arguments.seed is not None:
         return _show(arguments.seed)
     return _run(range(arguments.first, arguments.first + arguments.seeds))
@@ -44,6 +50,24 @@ def _show(seed: int) -> int:
             return 1
     sys.stdout.write("\n".join(trace) + f"\n{result}\n")
     return 0
+
+
+def _cross() -> int:
+    console, runs, broken = Console(), Counter[str](), list[str]()
+    with console.status("Crossing every boundary …"):
+        for crossed in every_boundary.on_every_core():
+            runs.update(crossed.runs)
+            broken += crossed.broken
+    table = Table(title=f"{runs.total():,} runs, each with one fault", title_justify="left")
+    table.add_column("at")
+    table.add_column("runs", justify="right")
+    for boundary, number in runs.most_common():
+        table.add_row(boundary, f"{number:,}")
+    console.print(table)
+    for what in broken[:_SHOWN_FAILURES]:
+        console.print(what, style="red", markup=False)
+    console.print(f"broken: {len(broken)}")
+    return 1 if broken else 0
 
 
 def _run(seeds: range) -> int:
