@@ -67,6 +67,14 @@ class Proxy:
             self._count("half-open")
             link.leave_half_open()
 
+    def start_over(self) -> None:
+        """Reset every connection that there is, once, and let everything pass on those to come."""
+        links = self._open_links()
+        self.set()
+        for link in links:
+            self._count("reset")
+            link.reset()
+
     def heal(self) -> None:
         """Everything passes; a connection that lost bytes, or whose server is gone, is reset."""
         self._refuses = False

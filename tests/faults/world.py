@@ -206,8 +206,7 @@ class World:
             self.link(name).set(answers=Way.LOSE)
             trap.go_on()
             eventually(durable)
-        self.link(name).heal()
-        self.link(name).reset()
+        self.link(name).start_over()
         if not durable:
             trap.go_on()
         return pending.result()
