@@ -138,14 +138,15 @@ class _Run:
 
     def look_after(self) -> None:
         """Requeue what was given up for lack of an answer; then everything is delivered, or refused for good."""
-        for _ in range(3):
-            self._resume()
+        for _ in range(4):
+            was_paused = self._resume()
             keys = [
                 row.key
                 for row in self._world.watch.payment.schedules.values()
                 if row.status == GIVEN_UP and row.last_code not in REFUSALS and row.handled_time is None
             ]
-            if not keys:
+            # A call that came late may have paused a target, or requeued a row, only now.
+            if not keys and not was_paused and is_settled(self._world.watch):
                 break
             self._operator.begin(lambda keys=keys: self._operator.retry(payment_enums.RETRY_ACTION_REQUEUE, keys))  # type: ignore[misc]
             self._turns.run(self._turns.now + LEASE.total_seconds())
