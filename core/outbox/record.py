@@ -94,7 +94,7 @@ def record(
         *_acknowledge(tx, rows, successes, [row for row in current if row.id in successes], recorded),
         *_fail(tx, rows, failures, _held(rows, [row for row in current if row.id in failures]), policy, recorded),
     ]
-    held = {row.id for row in written if row.claim_token == rows[row.id].lease.token}
+    held = {row.id for row in _held(rows, written)}
     attempts = [(rows[row.id], outcomes[row.id]) for row in written]
     ledger.write(tx, [attempt for attempt in attempts if attempt[0].schedule_id in held])
     ledger.write_late(tx, [attempt for attempt in attempts if attempt[0].schedule_id not in held])
