@@ -6,13 +6,13 @@ The rate is that of the attempts in the ledger, from the first batch's end to th
 CPU time is that of each process, and of its PostgreSQL sessions, from when the scheduler serves to the end.
 """
 
-import argparse
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
 from benchmarks.backlog import settle_statistics, write_backlog
+from benchmarks.options import new_parser, overrides_of
 from benchmarks.system import System, Urls, fresh_databases, migrated, query
 from core.rules.codes import ScheduleStatus
 
@@ -85,13 +85,11 @@ def is_left(urls: Urls) -> bool:
 
 def main() -> None:
     """Measure, and print a line for each round and one of medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=("postgresql", "sqlite"), default="postgresql")
+    parser = new_parser(__doc__)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the processes")
     options = parser.parse_args()
-    overrides = dict(setting.split("=", 1) for setting in options.set)
+    overrides = overrides_of(options)
     rounds = []
     for _ in range(options.rounds):
         rounds.append(drain(options.engine, options.rows, overrides))

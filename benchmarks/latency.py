@@ -6,7 +6,6 @@ One caller reports a payment, then looks into the order database, past the serve
 pauses. To ask the server again and again would be half of its work.
 """
 
-import argparse
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import grpc
 from benchmarks.backlog import order_no, settle_statistics, write_backlog, write_orders, write_payments
 from benchmarks.calls import DEADLINE, report_of
 from benchmarks.drain import is_left
+from benchmarks.options import new_parser, overrides_of
 from benchmarks.system import System, asking, fresh_databases
 from core.rules.codes import OrderPaymentStatus
 from core.settings import parse_duration
@@ -77,14 +77,12 @@ def _paid(url: str) -> Iterator[Callable[[int], bool]]:
 
 def main() -> None:
     """Measure, and print the quantiles."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=("postgresql", "sqlite"), default="postgresql")
+    parser = new_parser(__doc__)
     parser.add_argument("--reports", type=int, default=300)
     parser.add_argument("--pause", type=lambda text: parse_duration(text).total_seconds(), default=0.02)
     parser.add_argument("--backlog", type=int, default=0, help="notifications that are drained meanwhile")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the processes")
     options = parser.parse_args()
-    overrides = dict(setting.split("=", 1) for setting in options.set)
+    overrides = overrides_of(options)
     taken = latencies(options.engine, options.reports, options.pause, options.backlog, overrides)
     for what, each in zip(Latency._fields, zip(*taken, strict=True), strict=True):
         cuts = quantiles(each, n=100)

@@ -7,7 +7,6 @@ round. 32 callers, each with one call at a time; batches are of 500, by two call
 last report is answered: what first attempts take meanwhile is in it, those that are left then are not.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from statistics import median
 
 from benchmarks import calls
 from benchmarks.backlog import settle_statistics, write_orders, write_payments
+from benchmarks.options import new_parser, overrides_of
 from benchmarks.system import System, fresh_databases
 from cli.processes import Program
 
@@ -91,13 +91,11 @@ def _prepare(system: System, payments: int, module: str) -> None:
 
 def main() -> None:
     """Measure, and print a line for each variant of each round and one of medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--engine", choices=("postgresql", "sqlite"), default="postgresql")
+    parser = new_parser(__doc__)
     parser.add_argument("--reports", type=int, default=4_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the processes")
     options = parser.parse_args()
-    overrides = dict(setting.split("=", 1) for setting in options.set)
+    overrides = overrides_of(options)
     measured: dict[str, list[float]] = {name: [] for name in VARIANTS}
     for _ in range(options.rounds):
         for name, measure in VARIANTS.items():

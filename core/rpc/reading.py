@@ -17,7 +17,7 @@ from core.rpc.handlers import Handler, HandlerInterceptor, behavior_of, is_ours,
 from core.rules.errors import MalformedRequest
 
 HEALTH_SECONDS = 2.0
-"""The same for health, whose request is a few bytes: however many are not sent, a prober has its turn after that."""
+"""The most for health, whose request is a few bytes: however many are not sent, a prober has its turn after that."""
 
 _LOOK_SECONDS = 0.25
 _NOTHING = object()
