@@ -52,7 +52,7 @@ class Sqlite:
 
     def connect(self, pool_size: int, *, patient: bool = False) -> PooledDatabase:
         """A pool of connections to the file."""
-        return PooledSqliteDatabase(
+        return _Pool(
             self._path,
             max_connections=pool_size,
             timeout=WAIT_SECONDS,
@@ -61,7 +61,6 @@ class Sqlite:
             field_types=_SCHEMA,
             pragmas=[
                 ("busy_timeout", int(1000 * (PATIENT_SECONDS if patient else WAIT_SECONDS))),
-                ("journal_mode", "wal"),
                 ("synchronous", "full"),
                 ("foreign_keys", 1),
             ],
@@ -141,6 +140,28 @@ class Sqlite:
         if told.startswith(_UNAVAILABLE):
             return Failure.UNAVAILABLE
         return Failure.BUG
+
+
+class _Pool(PooledSqliteDatabase):  # type: ignore[misc]  # playhouse has no types
+    """A pool whose connections have the file in WAL mode."""
+
+    def _set_pragmas(self, connection: sqlite3.Connection) -> None:
+        super()._set_pragmas(connection)
+        while not _turn_to_wal(connection):
+            # Here the busy timeout holds.
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+
+
+def _turn_to_wal(connection: sqlite3.Connection) -> bool:
+    """Whether the file is in WAL mode now: SQLite does not wait while another writes to a file that is not yet."""
+    try:
+        connection.execute("PRAGMA journal_mode = wal")
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname != "SQLITE_BUSY":
+            raise
+        return False
+    return True
 
 
 def _run_for_each(database: PooledDatabase, statement: str, parameters: Sequence[Sequence[Any]]) -> int:

@@ -52,6 +52,23 @@ def _another_process(path: Path, *statements: str) -> Iterator[sqlite3.Connectio
         yield connection
 
 
+def test_a_new_file_that_another_writes_to_is_waited_for(
+    monkeypatch: pytest.MonkeyPatch, path: Path, clock: TestClock
+) -> None:
+    turn_to_wal = sqlite._turn_to_wal
+    turned: list[bool] = []
+
+    def turn(connection: sqlite3.Connection) -> bool:
+        turned.append(turn_to_wal(connection))
+        writer.rollback()
+        return turned[-1]
+
+    monkeypatch.setattr(sqlite, "_turn_to_wal", turn)
+    with _another_process(path, "BEGIN IMMEDIATE") as writer, opened(f"sqlite:///{path}", clock) as database:
+        assert _pragma(database, "journal_mode") == "wal"
+    assert turned == [False, True]
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("journal_mode", "wal"), ("synchronous", 2), ("foreign_keys", 1), ("busy_timeout", 10_000)]
 )
