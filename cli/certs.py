@@ -10,6 +10,7 @@ from pathlib import Path
 from cli.clients import CannotRun
 from cli.pki import Authority, Names, Validity
 from core.clock import Clock
+from core.rpc.policy import SCRAPE
 
 DAYS = 365
 """How long the certificates are valid."""
@@ -40,6 +41,7 @@ GRANTS: Mapping[str, Sequence[str]] = {
         "paylatch.payment.v1.NotifyScheduleService/*",
         "paylatch.order.v1.OrderService/*",
     ],
+    "prometheus": [SCRAPE],
 }
 """Who there is, and what each may call. The order server calls nobody."""
 

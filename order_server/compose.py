@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.logs import Logger
 from core.monitor.monitor import MONITOR_SECONDS, Monitor
 from core.monitor.open_telemetry import TRACES_SECONDS, open_telemetry
+from core.monitor.scrapes import Scrapes
 from core.monitor.vitals import Bounds, Vitals
 from core.rpc.lifecycle import StopStep
 from core.rpc.security import Security
@@ -104,5 +105,5 @@ def compose(
     server.add(add_OrderServiceServicer_to_server, service, order_service.SERVICE_NAME)
     tell_what_is_open(telemetry.metrics, database, [follow_up.name for follow_up in follow_ups])
     vitals = Vitals([server.health], database, clock, log, Bounds.of(settings))
-    monitor = Monitor(telemetry.metrics, vitals, server, database)
+    monitor = Monitor(telemetry.metrics, vitals, server, database, Scrapes(security, clock, log))
     return OrderServer(database, order_notify, server, telemetry, monitor)

@@ -10,6 +10,7 @@ from core.delivery.compose import Sender, compose_sender
 from core.logs import Logger
 from core.monitor.monitor import MONITOR_SECONDS, Monitor
 from core.monitor.open_telemetry import TRACES_SECONDS, open_telemetry
+from core.monitor.scrapes import Scrapes
 from core.monitor.vitals import Bounds, Vitals
 from core.outbox.lease import Lease
 from core.process import holder_name
@@ -136,7 +137,7 @@ def compose(
     telemetry.metrics.read(lambda: _conflicts(sender.database), [CONFLICTS_OPEN], REST)
     healths = [one.health for one in (server, operator_server) if one is not None]
     vitals = Vitals(healths, sender.database, clock, log, Bounds.of(settings))
-    monitor = Monitor(telemetry.metrics, vitals, server, sender.database)
+    monitor = Monitor(telemetry.metrics, vitals, server, sender.database, Scrapes(security, clock, log))
     return PaymentServer(sender, first_attempts, watches, server, operator_server, telemetry, monitor)
 
 

@@ -10,6 +10,7 @@ from core.delivery.compose import Sender, compose_sender
 from core.logs import Logger
 from core.monitor.monitor import MONITOR_SECONDS, Monitor
 from core.monitor.open_telemetry import TRACES_SECONDS, open_telemetry
+from core.monitor.scrapes import Scrapes
 from core.monitor.vitals import Bounds, Vitals
 from core.outbox.clock_guard import ClockGuard
 from core.process import holder_name
@@ -95,5 +96,5 @@ def compose(settings: Settings, clock: Clock, log: Logger, open_database: OpenDa
         expiry=ExpiryPass(sender.database, ClockGuard(clock, log), log, sender.delivery.metrics),
         purge=PurgePass(sender.database, settings.notify_retention, clock, log, telemetry.metrics),
         telemetry=telemetry,
-        monitor=Monitor(telemetry.metrics, vitals, server, sender.database),
+        monitor=Monitor(telemetry.metrics, vitals, server, sender.database, Scrapes(security, clock, log)),
     )

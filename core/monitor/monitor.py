@@ -1,14 +1,11 @@
-"""A process's monitor: its vitals, and its metrics over plain HTTP on an address of their own."""
+"""A process's monitor: its vitals, and its metrics on an address of their own."""
 
-import threading
 from collections.abc import Iterator
 from importlib.metadata import version
-from wsgiref.simple_server import WSGIServer
 
-from prometheus_client import start_http_server
-
+from core.monitor.scrapes import Scrapes
 from core.monitor.vitals import Vitals
-from core.rpc.server import CannotListen, RpcServer, checked_address
+from core.rpc.server import RpcServer
 from core.settings import Settings
 from core.store.database import Database
 from core.telemetry.catalogue import (
@@ -32,39 +29,33 @@ _GAUGES = (BUILD_INFO, SERVING, DATABASE_UP, CLOCK_SKEW, CONNECTIONS, CALLS_IN_F
 class Monitor:
     """See the module. server: whose calls it tells of. database: whose connections."""
 
-    def __init__(self, metrics: Metrics, vitals: Vitals, server: RpcServer, database: Database) -> None:
+    def __init__(
+        self, metrics: Metrics, vitals: Vitals, server: RpcServer, database: Database, scrapes: Scrapes
+    ) -> None:
         self._metrics = metrics
         self._vitals = vitals
         self._server = server
         self._database = database
-        self._http: tuple[WSGIServer, threading.Thread] | None = None
+        self._scrapes = scrapes
         metrics.read(self._read, _GAUGES)
         if vitals.loops is not None:
             metrics.read(vitals.pass_ages, [PASS_AGE])
 
     def listen(self, address: str | None, settings: Settings) -> None:
-        """Serve the metrics on `address`, if there is one: GET /metrics.
+        """Serve the metrics on `address`, if there is one.
 
         A server of several processes has as many ports for them, from this one upwards: each tells its own counts.
 
         Raises:
-            CannotListen: it is taken, not this machine's, or not loopback without plaintext being allowed.
+            CannotListen: it is taken, not this machine's, or not loopback without TLS or plaintext being allowed.
         """
-        if address is None or not isinstance(self._metrics, RegistryMetrics):
-            return
-        host, port = checked_address(address, allow_plaintext=settings.allow_plaintext)
-        try:
-            self._http = start_http_server(port + settings.server_process_number, host, self._metrics.registry)
-        except OSError as error:
-            raise CannotListen(f"cannot serve metrics on {address}: {error.strerror}") from None
-
-    @property
-    def metrics_address(self) -> str | None:
-        """Where the metrics are served, if they are."""
-        if self._http is None:
-            return None
-        host, port = self._http[0].server_address[:2]
-        return f"{host!s}:{port}"
+        if address is not None and isinstance(self._metrics, RegistryMetrics):
+            self._scrapes.listen(
+                address,
+                self._metrics.registry,
+                allow_plaintext=settings.allow_plaintext,
+                port_offset=settings.server_process_number,
+            )
 
     def start(self) -> None:
         """Look after the process from here on. After its server was started."""
@@ -73,11 +64,7 @@ class Monitor:
     def stop(self) -> None:
         """Look no more, serve no more metrics."""
         self._vitals.stop()
-        if self._http is not None:
-            server, thread = self._http
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        self._scrapes.stop()
 
     def _read(self) -> Iterator[Reading]:
         in_use, idle = self._database.connections

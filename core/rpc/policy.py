@@ -21,6 +21,9 @@ from core.rpc.reloaded import Reloaded
 from core.settings import Settings
 
 POLICY_FILE = "PAYLATCH_POLICY_FILE"
+SCRAPE = "paylatch.Metrics/Scrape"
+"""What is granted to those who may read a process's metrics, which is no call of gRPC."""
+
 _GRANT = re.compile(r"[A-Za-z_][\w.]*/(\*|[A-Za-z_]\w*)", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _GRANT_FORM = "must be package.Service/Method or package.Service/*"

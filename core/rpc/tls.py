@@ -3,8 +3,10 @@
 Nothing of a key is ever in a message.
 """
 
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol, cast
 
 import grpc
@@ -53,10 +55,22 @@ def pem_files(settings: Settings, clock: Clock, log: Logger) -> Reloaded[Pems] |
     Raises:
         BadSetting: they are no good.
     """
-    if settings.tls_certificate is None or settings.tls_key is None or settings.tls_ca is None:
-        return None
-    files = {CERTIFICATE: settings.tls_certificate, KEY: settings.tls_key, CA: settings.tls_ca}
-    return Reloaded("tls", files, lambda contents: checked(contents, clock), log)
+    files = _files(settings)
+    return Reloaded("tls", files, lambda contents: checked(contents, clock), log) if files else None
+
+
+def https_context(settings: Settings, clock: Clock, log: Logger) -> Reloaded[ssl.SSLContext] | None:
+    """The same files as Python's own TLS takes them, for clients that show a certificate of the authority.
+
+    Raises:
+        BadSetting: they are no good.
+    """
+    files = _files(settings)
+
+    def context(contents: Mapping[str, bytes]) -> ssl.SSLContext:
+        return _context(checked(contents, clock), files[CERTIFICATE], files[KEY])
+
+    return Reloaded("https", files, context, log) if files else None
 
 
 def server_credentials(files: PemFiles, *, ask_certificate: bool) -> grpc.ServerCredentials:
@@ -92,6 +106,26 @@ def checked(contents: Mapping[str, bytes], clock: Clock) -> Pems:
     for authority in _certificates(CA, contents[CA]):
         _require_valid(CA, authority, clock)
     return Pems(contents[CERTIFICATE], contents[KEY], contents[CA])
+
+
+def _files(settings: Settings) -> Mapping[str, Path]:
+    """By the settings that name them: all three, or none."""
+    if settings.tls_certificate is None or settings.tls_key is None or settings.tls_ca is None:
+        return {}
+    return {CERTIFICATE: settings.tls_certificate, KEY: settings.tls_key, CA: settings.tls_ca}
+
+
+def _context(pems: Pems, certificate: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=pems.ca.decode("ascii"))
+    try:
+        # Python takes these from files only, which may be other ones by now.
+        context.load_cert_chain(certificate, key)
+    except OSError as error:
+        raise ValueError(f"{CERTIFICATE} and {KEY} were replaced while they were read: {error.strerror}") from None
+    return context
 
 
 def _certificates(setting: str, content: bytes) -> list[x509.Certificate]:

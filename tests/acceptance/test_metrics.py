@@ -1,16 +1,20 @@
 """Each process tells its metrics over HTTP, all that the catalogue promises, and they are true."""
 
 import socket
+import ssl
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.error import HTTPError
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from cli.ports import free_addresses
+from core.rpc.policy import SCRAPE
 from core.telemetry.catalogue import PROCESSES
 from tests.support.processes import IMPATIENT, KINDS, System, eventually, run_module
+from tests.support.secured import Secured
 from tests.support.shop import Shop
 
 ORDERS = ["ORDER-1", "ORDER-2"]
@@ -80,6 +84,17 @@ def test_each_process_of_a_server_tells_its_own_on_a_port_of_its_own(tmp_path: P
         assert sum(_samples(address).get(created, 0) for address in both) == len(ORDERS)
 
 
+def test_under_tls_each_process_tells_them_to_whom_it_is_granted(tmp_path: Path, addresses: dict[str, str]) -> None:
+    secured = Secured(tmp_path / "pki", {"prometheus": [SCRAPE], "shop": []})
+    settings = {SETTINGS[name]: address for name, address in addresses.items()}
+    with System(tmp_path, {**IMPATIENT, **settings, **secured.settings}) as system:
+        system.start()
+        for address in addresses.values():
+            assert "paylatch_health_serving 1.0" in _scrape_over_tls(address, secured.context("prometheus"))
+            with pytest.raises(HTTPError, match="Forbidden"):
+                _scrape_over_tls(address, secured.context("shop"))
+
+
 def test_without_an_address_nothing_listens_for_scrapes(tmp_path: Path) -> None:
     with System(tmp_path, IMPATIENT) as system:
         system.start("order-server")
@@ -132,6 +147,11 @@ def _scrape(address: str) -> str:
     with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as response:
         text: str = response.read().decode()
         return text
+
+
+def _scrape_over_tls(address: str, tls: ssl.SSLContext) -> str:
+    with urllib.request.urlopen(f"https://{address}/metrics", timeout=10, context=tls) as response:
+        return str(response.read(), "utf-8")
 
 
 def _families(address: str) -> set[str]:
