@@ -28,6 +28,9 @@ from scheduler.purge import PURGE_INTERVAL, PurgePass
 HEALTH_WORKERS = 2
 """Threads of a server that answers nothing but health."""
 
+WATCHERS_SECONDS = 1.0
+"""How long who watches health has to take that it is NOT_SERVING."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scheduler:
@@ -64,8 +67,9 @@ class Scheduler:
         seconds = bound.total_seconds()
         return [
             StopStep("monitor", MONITOR_SECONDS, self.monitor.stop),
-            StopStep("health", 3, lambda: self.server.stop(0)),
+            StopStep("health", 1, self.server.health.shut_down),
             StopStep("passes", seconds + 2, lambda: self.loops.stop(bound)),
+            StopStep("calls", 3, lambda: self.server.stop(WATCHERS_SECONDS)),
             StopStep("channels", 2, self.sender.channels.close),
             StopStep("database", 2, self.sender.database.close),
             StopStep("traces", TRACES_SECONDS, self.telemetry.tracing.close),

@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from cli.certs import GRANTS, TOKEN_GRANTS
 from core.clock import SystemClock
+from core.rpc.policy import SCRAPE
 from core.rpc.server import RpcServer
 from core.settings import Settings, load_settings
 from core.store.migrate import Schema
@@ -233,7 +234,7 @@ def test_what_development_certificates_are_granted_exists() -> None:
     known = {f"{method.containing_service.full_name}/{method.name}" for _, method in _methods()}
     services = {f"{name.partition('/')[0]}/*" for name in known}
 
-    assert {grant for grants in (*GRANTS.values(), TOKEN_GRANTS) for grant in grants} <= known | services
+    assert {grant for grants in (*GRANTS.values(), TOKEN_GRANTS) for grant in grants} <= known | services | {SCRAPE}
 
 
 def _call(channel: grpc.Channel, method: MethodDescriptor) -> str:
