@@ -4,6 +4,7 @@ A backend is one entry of BACKENDS: the fixtures of tests/conftest.py run every 
 """
 
 import itertools
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,7 @@ REFUSED = r"(?i)constraint|value too long|data too long|cannot be null|incorrect
 """What the engines say of a row that the schema forbids."""
 
 
+_SMALL_BYTES = 2 * 1024 * 1024
 _IN_PUBLIC = "relnamespace = 'public'::regnamespace"
 _POSTGRESQL_SCHEMA = (
     f"SELECT relname, relkind::text, reloptions::text FROM pg_class WHERE {_IN_PUBLIC}",
@@ -54,18 +56,22 @@ class Backend(Protocol):
 
 
 class SqliteBackend:
-    """Files in a directory."""
+    """Files in a directory. One of each schema is migrated, and copied for every test."""
 
     def __init__(self, directory: Path) -> None:
         self._paths = (directory / f"{number}.db" for number in itertools.count())
+        self._migrated: dict[Schema, Path] = {}
 
     def fresh(self) -> str:
         """A file that is not there yet."""
-        return f"sqlite:///{next(self._paths)}"
+        return _url(next(self._paths))
 
     def ready(self, schema: Schema) -> str:
-        """A migrated file."""
-        return _migrated(self.fresh(), schema)
+        """A copy of a migrated file."""
+        if schema not in self._migrated:
+            self._migrated[schema] = next(self._paths)
+            _migrated(_url(self._migrated[schema]), schema)
+        return _url(shutil.copyfile(self._migrated[schema], next(self._paths)))
 
     def take_back(self, url: str) -> None:
         """The directory goes with the run."""
@@ -192,13 +198,43 @@ def _migrated(url: str, schema: Schema) -> str:
     return url
 
 
+def _url(path: Path) -> str:
+    return f"sqlite:///{path}"
+
+
 def _delete_all_rows(url: str) -> None:
     """Ids begin with 1 again."""
     with opened(url, SystemClock()) as database, database.connected() as pool:
-        tables = [f'"{table}"' for table in pool.get_tables() if table != HISTORY]
         if isinstance(database.dialect, PostgreSql):
-            pool.execute_sql(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
-            return
-        pool.execute_sql("SET SESSION foreign_key_checks = 0")
-        for table in tables:
-            pool.execute_sql(f"TRUNCATE TABLE {table}")
+            _empty_postgresql(pool)
+        else:
+            _empty_mysql(pool)
+
+
+def _empty_postgresql(pool: Any) -> None:
+    """A few rows are deleted sooner than tables are made anew."""
+    tables = [f'"{table}"' for table in pool.get_tables() if table != HISTORY]
+    (size,) = pool.execute_sql(
+        f"SELECT sum(pg_table_size(name::regclass)) FROM unnest(ARRAY[{', '.join(map(repr, tables))}]) AS name"
+    ).fetchone()
+    if size > _SMALL_BYTES:
+        pool.execute_sql(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+        return
+    # In one statement, whichever table refers to which.
+    deleted = ", ".join(f"deleted_{number} AS (DELETE FROM {table})" for number, table in enumerate(tables))
+    pool.execute_sql(
+        f"WITH {deleted} SELECT setval(sequencename::regclass, 1, false) FROM pg_sequences "
+        f"WHERE schemaname = 'public' AND last_value IS NOT NULL AND sequencename NOT LIKE '{HISTORY}%%'"
+    )
+
+
+def _empty_mysql(pool: Any) -> None:
+    """Those tables that had a row."""
+    used = pool.execute_sql(
+        "SELECT table_name FROM information_schema.tables WHERE table_schema = DATABASE() "
+        "AND table_name <> %s AND (auto_increment IS NULL OR auto_increment > 1)",
+        (HISTORY,),
+    ).fetchall()
+    pool.execute_sql("SET SESSION foreign_key_checks = 0")
+    for (table,) in used:
+        pool.execute_sql(f'TRUNCATE TABLE "{table}"')
