@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.charts import bars, lines
 from benchmarks.measurement import number
-from benchmarks.promises import Run, promises
+from benchmarks.promises import TIMES_BEST_PEER, NotMeasured, Run, ceiling_beside_peers, promises
 from benchmarks.suite import POSTGRESQL
 
 _ROOT = Path(__file__).parent.parent
@@ -46,6 +46,10 @@ _DRAIN_LIMITS = """\
 **What limits it.** CPU: the two cores are busy with the work below, most of it PostgreSQL's own. Peers are limited by
 round trips and by one call, one claim or one completion for each job.
 """
+_BEYOND = """\
+**What cannot be had here.** The same SQL alone, at its best, is {ceiling} the best peer. So nothing that writes these
+rows can be {wanted} the best peer on this machine, however little it does beside them; a peer's job is one row.
+"""
 _BATCH_SIZE = """\
 ## By batch size
 
@@ -67,7 +71,8 @@ In batches: `BatchReportPaymentResults` of 500, two callers.
 
 **What limits it.** CPU again. A report that is answered is on its way: while reports come, their first attempts are
 sent, taken down by the order server and acknowledged, on the same two cores. An echo does nothing of that, so what it
-is beside is a payment's whole way to its order, not its first transaction alone. The callers, too, share the cores.
+is beside is a payment's whole way to its order, not its first transaction alone. The callers, too, share the cores. In
+batches what is left is PostgreSQL's: a payment settled, its result and its schedule inserted, each with its indexes.
 """
 _LATENCY = """\
 ## From reported to paid
@@ -140,6 +145,7 @@ def page(run: dict[str, Any]) -> str:
         _settings(run),
         _DRAIN_LIMITS,
         _cpu(run, "drain", "CPU a notification", [POSTGRESQL]),
+        _beyond(run),
         _BATCH_SIZE,
         _chart(run, "batch-size.svg", "Throughput by batch size"),
         _rates(measured.get("batch size", {})),
@@ -219,6 +225,16 @@ def _made(run: dict[str, Any]) -> str:
 
 def _chart(run: dict[str, Any], name: str, alt: str) -> str:
     return f"![{alt}](docs/benchmarks/{name})\n" if name in charts(run) else ""
+
+
+def _beyond(run: dict[str, Any]) -> str:
+    try:
+        ceiling = ceiling_beside_peers(Run(run))
+    except NotMeasured:
+        return ""
+    if ceiling >= TIMES_BEST_PEER:
+        return ""
+    return _BEYOND.format(ceiling=f"{ceiling:.1f} ×", wanted=f"{TIMES_BEST_PEER} ×")
 
 
 def _settings(run: dict[str, Any]) -> str:
