@@ -8,6 +8,7 @@ import ssl
 import sys
 import threading
 from collections.abc import Iterable
+from contextlib import suppress
 from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -121,8 +122,9 @@ class _Server(ThreadingMixIn, WSGIServer):
         """Cut off whoever has had its time. Called with every look."""
         now = self._clock.monotonic()
         for request in [request for request, since in tuple(self._since.items()) if now - since > SCRAPE_SECONDS]:
-            # Ends what its thread waits for; the thread then closes it.
-            socket.socket.shutdown(request, socket.SHUT_RDWR)
+            # Ends what its thread waits for; the thread then closes it. Its client may have gone already.
+            with suppress(OSError):
+                socket.socket.shutdown(request, socket.SHUT_RDWR)
 
     def close_request(self, request: Any) -> None:
         """Its place is free again."""

@@ -12,7 +12,7 @@ from typing import Protocol, cast
 import grpc
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from core.clock import Clock
 from core.logs import Logger
@@ -119,7 +119,8 @@ def _context(pems: Pems, certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.verify_mode = ssl.CERT_REQUIRED
-    context.load_verify_locations(cadata=pems.ca.decode("ascii"))
+    authorities = _certificates(CA, pems.ca)
+    context.load_verify_locations(cadata=b"".join(each.public_bytes(Encoding.DER) for each in authorities))
     try:
         # Python takes these from files only, which may be other ones by now.
         context.load_cert_chain(certificate, key)

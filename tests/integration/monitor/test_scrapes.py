@@ -2,8 +2,10 @@
 
 import socket
 import ssl
+import struct
+import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from http import HTTPStatus
@@ -11,7 +13,8 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Metric
+from prometheus_client.registry import Collector
 
 from cli.pki import Issued
 from core.clock import SystemClock
@@ -23,16 +26,34 @@ from core.settings import load_settings
 from tests.support.clock import TestClock
 from tests.support.logs import Log
 from tests.support.pki import Pki
-from tests.support.waiting import wait_until
+from tests.support.waiting import BOUND_SECONDS, wait_until
 
 PROMETHEUS, SHOP = "spiffe://test/prometheus", "spiffe://test/shop"
 TOLD = "answered_total 3.0"
 ANYWHERE = "0.0.0.0:0"
 
 
+class SlowOnce(Collector):
+    """Gauges that take as long as their database, the first time."""
+
+    def __init__(self) -> None:
+        self.has_begun, self.may_end = threading.Event(), threading.Event()
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        if not self.has_begun.is_set():
+            self.has_begun.set()
+            self.may_end.wait(BOUND_SECONDS)
+        return []
+
+
 @pytest.fixture
 def pki(tmp_path: Path) -> Pki:
     pki = Pki(tmp_path / "pki")
+    # As people keep them: with words between the certificates.
+    pki.file("ca.pem").write_bytes("# Läden und Kassen\n".encode() + 2 * pki.ca)
     allow(pki, PROMETHEUS)
     return pki
 
@@ -172,6 +193,24 @@ def test_silent_connections_hold_up_nobody_and_are_cut_off(address: str, pki: Pk
         clock.advance(timedelta(seconds=SCRAPE_SECONDS + 1))
         wait_until(lambda: not is_shut_out(scraped))
     assert log.events("error") == []
+
+
+def test_a_scrape_that_outlasts_its_client_and_its_time_stops_no_other(
+    plain: Scrapes, registry: CollectorRegistry, clock: TestClock
+) -> None:
+    slow = SlowOnce()
+    registry.register(slow)
+    address = plain.listen("127.0.0.1:0", registry)
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host, int(port))) as client:
+        client.sendall(b"GET /metrics HTTP/1.1\r\n\r\n")
+        assert slow.has_begun.wait(BOUND_SECONDS)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closing resets it
+    clock.advance(timedelta(seconds=SCRAPE_SECONDS + 1))
+
+    # After each of them it is looked whom to cut off.
+    assert all(TOLD in scrape_in_plaintext(address) for _ in range(3))
+    slow.may_end.set()
 
 
 def test_under_tls_any_address_may_be_listened_on_in_plaintext_it_must_be_asked_for(
