@@ -71,8 +71,10 @@ In batches: `BatchReportPaymentResults` of 500, two callers.
 
 **What limits it.** CPU again. A report that is answered is on its way: while reports come, their first attempts are
 sent, taken down by the order server and acknowledged, on the same two cores. An echo does nothing of that, so what it
-is beside is a payment's whole way to its order, not its first transaction alone. The callers, too, share the cores. In
-batches what is left is PostgreSQL's: a payment settled, its result and its schedule inserted, each with its indexes.
+is beside is a payment's whole way to its order, not its first transaction alone. The callers, too, share the cores.
+What the sum below leaves of the cores is waiting: one group is committed at a time, its leader waits for PostgreSQL and
+for Python's lock, and those who come meanwhile wait for it. In batches most is PostgreSQL's: a payment settled, its
+result and its schedule inserted, each with its indexes.
 """
 _LATENCY = """\
 ## From reported to paid
